@@ -62,8 +62,8 @@ def test_an_engine_decides_by_the_merged_weights(tmp_path: Path, tiny_folder: Pa
     folder = write(tmp_path, layer, torch.randn(1, 48), torch.randn(32, 1), digest)
     tuned = TransformersEngine.load(str(tiny_folder), device="cpu", dtype="float32", adapter=folder)
     assert tuned.digest != plain.digest == digest
-    held = tuned._decoder.tensors, plain._decoder.tensors  # type: ignore[union-attr]
-    changed = [name for name in held[1] if not torch.equal(held[0][name], held[1][name])]
+    weights = tuned._decoder.tensors, plain._decoder.tensors  # type: ignore[union-attr]
+    changed = [name for name in weights[1] if not torch.equal(weights[0][name], weights[1][name])]
     assert changed == [f"{layer}.weight"]
     other = write(tmp_path / "other", layer, torch.randn(1, 48), torch.randn(32, 1), "0" * 64)
     with pytest.raises(MissingWeights, match="trained on weights of SHA-256 000000000000"):
@@ -78,16 +78,16 @@ def test_a_folder_of_merged_weights_is_the_engine_with_its_adapter(
     digest, layer = Weights(tiny_folder).digest, "model.layers.0.mlp.up_proj"
     torch.manual_seed(1)
     folder = write(tmp_path, layer, torch.randn(1, 32), torch.randn(48, 1), digest)
-    made = merge_weights(str(tiny_folder), folder)
-    assert made.path.parent == tmp_path / "home" / "merged"
-    written = (made.path / "model.safetensors").stat().st_mtime_ns
-    assert merge_weights(str(tiny_folder), folder).path == made.path
-    assert (made.path / "model.safetensors").stat().st_mtime_ns == written
+    merge = merge_weights(str(tiny_folder), folder)
+    assert merge.path.parent == tmp_path / "home" / "merged"
+    mtime = (merge.path / "model.safetensors").stat().st_mtime_ns
+    assert merge_weights(str(tiny_folder), folder).path == merge.path
+    assert (merge.path / "model.safetensors").stat().st_mtime_ns == mtime
     prompt, labels = Prompt("Pick.", "a fox"), ("A", "B", "C")
-    whole = TransformersEngine.load(str(made.path), device="cpu", dtype="float32")
+    whole = TransformersEngine.load(str(merge.path), device="cpu", dtype="float32")
     tuned = TransformersEngine.load(str(tiny_folder), device="cpu", dtype="float32", adapter=folder)
     assert whole.choose(prompt, labels) == tuned.choose(prompt, labels)
-    assert whole.digest == tuned.digest == made.digest != digest
+    assert whole.digest == tuned.digest == merge.digest != digest
 
 
 def test_a_shipped_adapter_fits_what_may_ship() -> None:

@@ -40,21 +40,21 @@ def test_a_lora_gets_its_trigger_word_once_its_weight_and_the_checkpoint_it_is_u
 
 
 def test_the_checkpoint_of_a_lora_is_looked_for_once(make_agent: MakeAgent) -> None:
-    agent, asked = make_agent(), []
+    agent, calls = make_agent(), []
 
     def counted(*arguments: Any) -> Any:
-        asked.append(arguments)
+        calls.append(arguments)
         return Agent.carrier(agent, *arguments)
 
     agent.carrier = counted  # type: ignore[method-assign]
     call = agent.call("ink drawing of a hare")
     assert call.base_checkpoint == "urn:air:sd1:checkpoint:civitai:22@23"
-    assert [arguments[0].name for arguments in asked] == ["Ink Fox Style"]
+    assert [arguments[0].name for arguments in calls] == ["Ink Fox Style"]
 
 
 def test_parameters_are_asked_for_only_where_the_language_models_word_counts(make_agent: MakeAgent) -> None:
-    silent, heard = make_agent(fusion=Fusion()), make_agent(fusion=Fusion(parameter_weight=0.5))
-    for agent in (silent, heard):
+    silent, writer = make_agent(fusion=Fusion()), make_agent(fusion=Fusion(parameter_weight=0.5))
+    for agent in (silent, writer):
         outcome = agent.outcome(*agent.choose(agent.prepare(Request.from_prompt("pixel art of a dog"))))
         turn = agent.parameters_turn(outcome)
         assert (turn is None) == (agent is silent)
@@ -154,7 +154,7 @@ def test_a_tag_in_another_language_is_sent_with_a_note(make_agent: MakeAgent) ->
 
 def test_pickles_are_never_offered(make_agent: MakeAgent) -> None:
     decision = make_agent().decide(Request.from_prompt("pixel art dragon", k=5))
-    assert "Old Pickle" not in [one.card.name for one in decision.candidates]
+    assert "Old Pickle" not in [candidate.card.name for candidate in decision.candidates]
     with pytest.raises(BadInput, match="ckpt"):
         make_agent().call("a dragon", model="Old Pickle")
 
@@ -237,14 +237,14 @@ def test_clean_keeps_words_and_drops_control_characters() -> None:
 
 
 def test_the_language_models_reading_decides_the_candidates(make_reader: MakeAgent) -> None:
-    read = RuleEngine(like=lambda slot, option: 9.0 if option == "oil painting" else 0.0)
-    ruled = make_reader(read, Fusion(reading_weight=0.0)).decide(Request.from_prompt("a harbour"))
+    engine = RuleEngine(like=lambda slot, option: 9.0 if option == "oil painting" else 0.0)
+    ruled = make_reader(engine, Fusion(reading_weight=0.0)).decide(Request.from_prompt("a harbour"))
     assert ruled.call.model == "Grand XL"
     assert ruled.reasons[0] == "No medium was named: photo suits the subject."
-    verified = make_reader(read, Fusion(reading_weight=1.0)).decide(Request.from_prompt("a harbour"))
+    verified = make_reader(engine, Fusion(reading_weight=1.0)).decide(Request.from_prompt("a harbour"))
     assert verified.call.model == 'Oil "Masters" {v2}'
-    kept = make_reader(RuleEngine(), Fusion(reading_weight=1.0)).decide(Request.from_prompt("a harbour"))
-    assert kept.candidates == ruled.candidates
+    default = make_reader(RuleEngine(), Fusion(reading_weight=1.0)).decide(Request.from_prompt("a harbour"))
+    assert default.candidates == ruled.candidates
 
 
 def test_the_language_models_letter_is_weighed_with_the_suitability(make_reader: MakeAgent) -> None:
@@ -253,14 +253,18 @@ def test_the_language_models_letter_is_weighed_with_the_suitability(make_reader:
     alone = make_reader(engine, Fusion(choice_weight=0.0)).decide(request)
     assert engine.asked == []
     chosen = make_reader(engine, Fusion(choice_weight=9.0)).decide(request)
-    assert [one.card for one in chosen.candidates[:2]] == [one.card for one in alone.candidates[1::-1]]
-    (asked,) = engine.asked
-    assert asked.earlier == (
+    assert [candidate.card for candidate in chosen.candidates[:2]] == [
+        candidate.card for candidate in alone.candidates[1::-1]
+    ]
+    (choice,) = engine.asked
+    assert choice.earlier == (
         ("Prompt: a harbour, oil painting", "oil painting; people: none; special: none"),
     )
-    assert asked.user.startswith('A Oil "Masters" = general, oil painting: harbours\nB ')
-    held = [sum(math.exp(one.score) for one in decision.candidates) for decision in (alone, chosen)]
-    assert held[0] == pytest.approx(held[1])
+    assert choice.user.startswith('A Oil "Masters" = general, oil painting: harbours\nB ')
+    masses = [
+        sum(math.exp(candidate.score) for candidate in decision.candidates) for decision in (alone, chosen)
+    ]
+    assert masses[0] == pytest.approx(masses[1])
 
 
 def test_the_choice_is_not_asked_where_no_letter_can_change_it(make_reader: MakeAgent) -> None:
@@ -279,7 +283,9 @@ def test_the_choice_is_not_asked_where_no_letter_can_change_it(make_reader: Make
         assert len(engine.asked) == questions
     batches = Batches()
     agent = make_reader(batches, Fusion(choice_weight=0.5, apart=0.0, weights=batches.digest))
-    assert [one.call.model for one in agent.decide_many([request, request])] == [first.card.name] * 2
+    assert [decision.call.model for decision in agent.decide_many([request, request])] == [
+        first.card.name
+    ] * 2
     assert batches.asked == []
 
 

@@ -55,9 +55,11 @@ def card(name: str = "Fox", **facts: object) -> Card:
 
 def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
     shares = (0.8, 0.1, 0.05, 0.03, 0.02)
-    listed = [Candidate(one.card, math.log(share) - 1) for one, share in zip(ENTRIES, shares, strict=True)]
-    asked = question(listed, "a fox,\n(red:1.2) <lora:ink:1> snow")
-    assert asked.user.splitlines() == [
+    listed = [
+        Candidate(entry.card, math.log(share) - 1) for entry, share in zip(ENTRIES, shares, strict=True)
+    ]
+    prompt = question(listed, "a fox,\n(red:1.2) <lora:ink:1> snow")
+    assert prompt.user.splitlines() == [
         "A Tiny Pixels = [9",
         'B Oil "Masters" = [4',
         "C Ink Fox Style + [3",
@@ -65,7 +67,7 @@ def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
         "E Old Pickle = [1",
         "Prompt: a fox, red snow",
     ]
-    assert question(listed[:1], "a fox").system == asked.system
+    assert question(listed[:1], "a fox").system == prompt.system
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_a_prompt_does_not_begin_as_a_candidates_line_does(prompt: str, line: st
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "short"),
     [
         ("[Somebody] Pixel art LORA", "Pixel art"),
         ("Ink Fox (Ink Style, 2nd try", "Ink Fox"),
@@ -96,8 +98,8 @@ def test_a_prompt_does_not_begin_as_a_candidates_line_does(prompt: str, line: st
         ("1.5", "1.5"),
     ],
 )
-def test_a_short_name_keeps_what_says_something(name: str, said: str) -> None:
-    assert short_name(name) == said
+def test_a_short_name_keeps_what_says_something(name: str, short: str) -> None:
+    assert short_name(name) == short
 
 
 @given(names=st.lists(NAMES, min_size=1, max_size=52), prompt=st.text(max_size=400))
@@ -147,8 +149,8 @@ def test_every_answer_of_the_grammar_reads_back(
     chosen = {"size": f"{size[0]},{size[1]}", "sampler": sampler, "steps": str(steps), "cfg": f"{cfg:g}"}
     text = legal.render(chosen)
     assert legal.parse(text) == chosen
-    named = {"model": short_name(name), "type": kind, "base_model": base}
-    assert read(text) == (label, named | dict(zip(PARAMETERS, (*size, sampler, steps, cfg), strict=True)))
+    identity = {"model": short_name(name), "type": kind, "base_model": base}
+    assert read(text) == (label, identity | dict(zip(PARAMETERS, (*size, sampler, steps, cfg), strict=True)))
 
 
 def test_a_name_that_says_nothing_reads_back() -> None:
@@ -229,9 +231,9 @@ FIELDS_OF_A_CALL = {
 
 
 def test_a_checkpoints_call() -> None:
-    told = card("Fox", description="A fox.", trigger_words=("vixen",), usage=Usage(clip_skip={2: 5}))
+    fox = card("Fox", description="A fox.", trigger_words=("vixen",), usage=Usage(clip_skip={2: 5}))
     wished = Wishes("a den <lora:x:1>", negative_prompt="blurry <lora:neg:1>", seed=7)
-    call = expand(FIELDS_OF_A_CALL, told, wished)
+    call = expand(FIELDS_OF_A_CALL, fox, wished)
     assert call == T2ICall(
         model="Fox",
         type="Checkpoint",
@@ -251,8 +253,8 @@ def test_a_checkpoints_call() -> None:
 
 
 def test_what_the_user_wishes_goes_before_what_people_use() -> None:
-    told = card("Fox", usage=Usage(clip_skip={2: 5}))
-    call = expand(FIELDS_OF_A_CALL, told, Wishes("a den", clip_skip=1, seed=0))
+    fox = card("Fox", usage=Usage(clip_skip={2: 5}))
+    call = expand(FIELDS_OF_A_CALL, fox, Wishes("a den", clip_skip=1, seed=0))
     assert (call.clip_skip, call.seed) == (1, 0)
 
 
@@ -261,7 +263,7 @@ def test_a_loras_call_has_a_checkpoint_and_a_weight() -> None:
     carrier = card("Oil", usage=Usage(clip_skip={2: 5}))
     call = expand(FIELDS_OF_A_CALL, lora, Wishes("a den"), carrier=carrier)
     assert (call.type, call.base_checkpoint, call.clip_skip) == ("LoRA", carrier.air, 2)
-    assert [one.weight for one in call.loras] == [0.7]
+    assert [adapter.weight for adapter in call.loras] == [0.7]
     plain = expand(FIELDS_OF_A_CALL, card(), Wishes("a den"), carrier=carrier)
     assert (plain.base_checkpoint, plain.loras) == (None, ())
 

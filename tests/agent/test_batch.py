@@ -41,22 +41,22 @@ def test_together_is_as_one_by_one(make_reader: MakeAgent) -> None:
     requests.append(Request.from_prompt("a dog", model="Tiny Pixels"))  # asks nothing but parameters
     single = make_reader(RuleEngine(**RULE), FUSION)
     engine = Batches(**RULE)
-    found = make_reader(engine, FUSION).decide_many(requests)
-    assert list(map(essence, found)) == [essence(single.decide(one)) for one in requests]
-    assert list(map(essence, single.decide_many(requests))) == list(map(essence, found))
+    answers = make_reader(engine, FUSION).decide_many(requests)
+    assert list(map(essence, answers)) == [essence(single.decide(request)) for request in requests]
+    assert list(map(essence, single.decide_many(requests))) == list(map(essence, answers))
     assert engine.sizes == [3, 2]  # of the second three, one names its model
-    assert len({one.call.model for one in found if isinstance(one, Decision)}) > 1
+    assert len({answer.call.model for answer in answers if isinstance(answer, Decision)}) > 1
 
 
 def test_errors_stay_in_their_places(make_reader: MakeAgent) -> None:
-    asked = [
+    requests = [
         {"prompt": "a fox"},
         {"prompt": " "},
         {"prompt": "a dog", "model": "Nobody"},
         {"prompt": "a sea"},
     ]
-    found = make_reader(Batches(**RULE), FUSION).decide_many([*asked, {"prompt": "a fox", "k": 0}])
-    assert [type(one) for one in found] == [Decision, BadPrompt, UnknownModel, Decision, BadInput]
+    answers = make_reader(Batches(**RULE), FUSION).decide_many([*requests, {"prompt": "a fox", "k": 0}])
+    assert [type(answer) for answer in answers] == [Decision, BadPrompt, UnknownModel, Decision, BadInput]
 
 
 @dataclass
@@ -83,10 +83,10 @@ class Failing(Batches):
 @pytest.mark.parametrize("step", [0, 1, 2])  # reading, choice, parameters
 def test_an_engine_that_fails_at_one_request_answers_the_others(make_reader: MakeAgent, step: int) -> None:
     requests = [Request.from_prompt(prompt) for prompt in PROMPTS[:3]]
-    found = make_reader(Failing(**RULE, step=step, at=1), FUSION).decide_many(requests)
-    assert [type(one) for one in found] == [Decision, EngineError, Decision]
+    answers = make_reader(Failing(**RULE, step=step, at=1), FUSION).decide_many(requests)
+    assert [type(answer) for answer in answers] == [Decision, EngineError, Decision]
     sound = make_reader(RuleEngine(**RULE), FUSION)
-    assert essence(found[2]) == essence(sound.decide(requests[2]))
+    assert essence(answers[2]) == essence(sound.decide(requests[2]))
 
 
 def test_a_lora_without_a_checkpoint_fails_alone(make_reader: MakeAgent) -> None:
@@ -98,8 +98,8 @@ def test_a_lora_without_a_checkpoint_fails_alone(make_reader: MakeAgent) -> None
         return Agent.outcome(agent, pending, ranked)
 
     agent.outcome = outcome  # type: ignore[method-assign]
-    found = agent.decide_many([Request.from_prompt(prompt) for prompt in PROMPTS[:3]])
-    assert [type(one) for one in found] == [Decision, BadInput, Decision]
+    answers = agent.decide_many([Request.from_prompt(prompt) for prompt in PROMPTS[:3]])
+    assert [type(answer) for answer in answers] == [Decision, BadInput, Decision]
 
 
 class Gone(Batches):

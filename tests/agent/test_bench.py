@@ -47,14 +47,14 @@ def test_plain_answers_both_questions_and_writes_the_parameters(
     (reading, choice), _ = turns(agent, "a harbour")
     plain = _plain(agent, "a harbour")
     assert min(plain.turns_ms, plain.parameters_ms) > 0
-    assert plain.prompt_tokens == sum(len(tiny.chat.prompt_ids(asked)) for asked, _ in (reading, choice))
+    assert plain.prompt_tokens == sum(len(tiny.chat.prompt_ids(prompt)) for prompt, _ in (reading, choice))
     assert plain.answer_tokens == tiny.count_tokens(reading[1]) + 1
 
 
 def test_busy_processes_end_with_the_measurement(make_reader: MakeAgent) -> None:
-    found = beside_busy(make_reader(), 2)
-    assert found["busy_ratio"] == pytest.approx(found["busy_p50_ms"] / found["quiet_p50_ms"], rel=0.1)
+    figures = beside_busy(make_reader(), 2)
+    assert figures["busy_ratio"] == pytest.approx(figures["busy_p50_ms"] / figures["quiet_p50_ms"], rel=0.1)
     with _busy_cores() as spinning:
         assert len(spinning) == len(os.sched_getaffinity(0))
-        assert all(one.poll() is None for one in spinning)
-    assert all(one.poll() is not None for one in spinning)
+        assert all(process.poll() is None for process in spinning)
+    assert all(process.poll() is not None for process in spinning)

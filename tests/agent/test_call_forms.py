@@ -24,15 +24,15 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 def test_a_request_is_read_back_as_its_call(target: str, catalog: Catalog) -> None:
     call = call_of(INK_FOX, height=704, more=[(CHALK_OWL, 0.5)])
     request = json.loads(json.dumps(emit(call, target, catalog).request))
-    given = from_json(request, catalog)
-    assert (given.call, given.target, given.notes) == (call, target, ())
+    form = from_json(request, catalog)
+    assert (form.call, form.target, form.notes) == (call, target, ())
 
 
 def test_what_openais_request_does_not_hold_is_said(catalog: Catalog) -> None:
     request = emit(call_of(AURORA), "openai", catalog).request
-    given = from_json(request, catalog)
-    assert (given.call.model, given.call.seed, given.call.sampling_steps) == ("Aurora", 7, 24)
-    assert any("names no sampler" in note for note in given.notes)
+    form = from_json(request, catalog)
+    assert (form.call.model, form.call.seed, form.call.sampling_steps) == ("Aurora", 7, 24)
+    assert any("names no sampler" in note for note in form.notes)
 
 
 def test_a_call_beside_other_things_is_taken(catalog: Catalog) -> None:

@@ -90,8 +90,8 @@ def test_show(run, catalog_path):
 
 def test_stats(run, catalog_path):
     status, out, _ = run("stats", "--catalog", catalog_path, "--json")
-    found = json.loads(out)
-    assert (status, found["entries"], found["type"]) == (0, 5, {"Checkpoint": 4, "LoRA": 1})
+    stats = json.loads(out)
+    assert (status, stats["entries"], stats["type"]) == (0, 5, {"Checkpoint": 4, "LoRA": 1})
     assert "images may be sold" in run("stats", "--catalog", catalog_path)[1]
 
 

@@ -101,8 +101,8 @@ def serve() -> Iterator[Serve]:
     started: list[ChatServer] = []
 
     def start(answer: str | Callable[[Any], str], *forms: str, owner: str = "someone") -> ChatServer:
-        made = answer if callable(answer) else lambda _: answer
-        started.append(ChatServer(made, forms, owner))
+        reply = answer if callable(answer) else lambda _: answer
+        started.append(ChatServer(reply, forms, owner))
         threading.Thread(target=started[-1].serve_forever, daemon=True).start()
         return started[-1]
 
@@ -122,7 +122,7 @@ def test_a_choice_is_a_schema_of_letters_and_counts_as_sure_as_ever(serve: Serve
     assert isinstance(engine, BatchEngine)
     assert engine.choose(PROMPT, ("A", "B", "C")) == pytest.approx([log(0.05), log(CONFIDENCE), log(0.05)])
     (body,) = server.seen
-    assert [one["role"] for one in body["messages"]] == ["system", "user", "assistant", "user"]
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
     described = body["response_format"]["json_schema"]
     assert described["schema"]["properties"]["letter"]["enum"] == ["A", "B", "C"]
     assert described["strict"]
@@ -138,7 +138,7 @@ def test_a_reading_is_a_schema_of_its_slots(serve: Serve) -> None:
     (body,) = server.seen
     properties = body["response_format"]["json_schema"]["schema"]["properties"]
     assert list(properties) == ["medium", "people", "special"]
-    assert all(one["description"] for one in properties.values())
+    assert all(slot["description"] for slot in properties.values())
     assert body["model"] == "mine"
 
 
@@ -159,7 +159,7 @@ def test_a_server_without_structured_outputs_is_asked_for_a_function(serve: Serv
     engine = connect(server)
     for _ in range(2):
         assert engine.choose(PROMPT, ("A", "B", "C"))[2] == pytest.approx(log(CONFIDENCE))
-    assert [sorted(set(one) & {"response_format", "tools"}) for one in server.seen] == [
+    assert [sorted(set(body) & {"response_format", "tools"}) for body in server.seen] == [
         ["response_format"], ["tools"], ["tools"],
     ]  # fmt: skip
     function = server.seen[1]["tools"][0]["function"]
@@ -257,8 +257,8 @@ def test_many_at_once_keep_their_order(serve: Serve) -> None:
 
     engine = connect(serve(last, "schema"))
     choices = [Choice(replace(PROMPT, user=letter), ("A", "B", "C")) for letter in "CABBA"]
-    found: Any = engine.choose_many(choices)
-    assert ["ABC"[max(range(3), key=lambda at: row[at])] for row in found] == list("CABBA")
+    scores: Any = engine.choose_many(choices)
+    assert ["ABC"[max(range(3), key=lambda at: row[at])] for row in scores] == list("CABBA")
     assert engine.generate_many([Prompt("", "A"), Prompt("", "B")], 9) == [
         '{"letter": "A"}',
         '{"letter": "B"}',

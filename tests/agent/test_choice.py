@@ -11,9 +11,9 @@ from diffagent.data.records import Card
 
 
 def card(name: str, kind: Any = "Checkpoint", base_model: str = "SD 1.5", **fields: Any) -> Card:
-    read = Attributes.parse({"role": "general", "media": ["photo"], **fields}) if fields else None
+    attributes = Attributes.parse({"role": "general", "media": ["photo"], **fields}) if fields else None
     air = f"urn:air:sd1:{kind.casefold()}:civitai:1@2"
-    return Card(name=name, type=kind, base_model=base_model, air=air, attributes=read)
+    return Card(name=name, type=kind, base_model=base_model, air=air, attributes=attributes)
 
 
 CAMERA = card("Plain Camera", media=["photo", "analog photo", "any"], subjects=["people", "rooms"])
@@ -29,10 +29,10 @@ def test_a_line_says_what_a_model_is_for() -> None:
 
 def test_the_choice_stands_behind_the_reading() -> None:
     line = Reading.of("a fox").line
-    asked = question([CAMERA, ZORBLAX, UNREAD], "a fox", line)
-    assert asked.system == SYSTEM
-    assert asked.earlier == (("Prompt: a fox", "photo; people: none; special: none"),)
-    assert asked.user.split("\n") == [
+    prompt = question([CAMERA, ZORBLAX, UNREAD], "a fox", line)
+    assert prompt.system == SYSTEM
+    assert prompt.earlier == (("Prompt: a fox", "photo; people: none; special: none"),)
+    assert prompt.user.split("\n") == [
         "A Plain Camera = general, photo/analog photo: people, rooms",
         "B Zorblax + SDXL 1.0 character, anime: zorblax",
         "C Nobody Knows +",

@@ -92,9 +92,9 @@ def test_what_is_ordinary_does_not_hang_on_how_descriptions_write_it() -> None:
     assert not any(map(is_ordinary, ("zorblax", "pikachu")))
     composed = "SD 1.5 LoRA: fox, night, zorblax. Trigger words: zorblax."  # as of tags, which are small
     small = CardShelf([replace(card, description=composed) for card in CARDS])
-    for prompt, named in (("zorblax in the rain", ["Zorblax", "Somebody"]), ("a fox at night", [])):
+    for prompt, names in (("zorblax in the rain", ["Zorblax", "Somebody"]), ("a fox at night", [])):
         evidence = small.lora_scores(Reading.of(prompt))
-        assert [card.name for card, one in zip(CARDS, evidence, strict=True) if one >= 3] == named
+        assert [card.name for card, score in zip(CARDS, evidence, strict=True) if score >= 3] == names
 
 
 def test_tools_and_real_persons_are_never_chosen(shelf: CardShelf) -> None:
@@ -107,8 +107,8 @@ def test_loras_in_question_are_marked_or_near_in_the_role_that_is_asked_for() ->
     similarity = np.array([9, *range(12, 0, -1)], float)
     plain = Reading.of("a lamp, use the Thing l lora")
     assert np.flatnonzero(shelf.in_question(plain, similarity)).tolist() == [12]
-    asked = shelf.in_question(replace(plain, special="object"), similarity)
-    assert np.flatnonzero(asked).tolist() == [*range(1, 9), 12]
+    mask = shelf.in_question(replace(plain, special="object"), similarity)
+    assert np.flatnonzero(mask).tolist() == [*range(1, 9), 12]
     assert np.flatnonzero(shelf.in_question(replace(plain, special="pose"), similarity)).tolist() == [12]
 
 

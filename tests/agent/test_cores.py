@@ -65,13 +65,13 @@ def test_a_system_that_does_not_say_changes_nothing(tmp_path: Path) -> None:
 def test_a_pass_keeps_to_the_free_cores(four_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    seen = []
+    threads = []
     for free in (1, 3, 9, None):
         monkeypatch.setattr(cores, "free_cores", lambda free=free: free)
         with fitting_threads():
-            seen.append(torch.get_num_threads())
+            threads.append(torch.get_num_threads())
         assert torch.get_num_threads() == 4
-    assert seen == [1, 3, 4, 4]
+    assert threads == [1, 3, 4, 4]
     monkeypatch.setattr(cores, "free_cores", lambda: 2)
     with pytest.raises(ValueError, match="broken"), fitting_threads():
         raise ValueError("broken")

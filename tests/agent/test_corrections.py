@@ -25,8 +25,8 @@ from diffagent.agent.asking.phrasing import phrasing
     ],
 )
 def test_a_second_thought_stands_where_the_first_stood(text: str, sent: str) -> None:
-    found, words = corrections(text)
-    assert found == sent
+    prompt, words = corrections(text)
+    assert prompt == sent
     assert len(words) == 1
     assert phrasing(text).prompt == sent
     assert any("was left out of the prompt" in note for note in phrasing(text).notes)

@@ -69,8 +69,8 @@ from diffagent.agent.asking.phrasing import phrasing
     ],
 )
 def test_a_count_is_heard_and_leaves_the_prompt(text: str, prompt: str, n: int) -> None:
-    read = phrasing(text)
-    assert (read.prompt, read.n) == (prompt, n)
+    phrase = phrasing(text)
+    assert (phrase.prompt, phrase.n) == (prompt, n)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_a_count_is_heard_and_leaves_the_prompt(text: str, prompt: str, n: int) 
     ],
 )
 def test_what_a_scene_holds_is_no_count(text: str) -> None:
-    read = phrasing(text)
-    assert (read.prompt, read.n) == (text, None)
+    phrase = phrasing(text)
+    assert (phrase.prompt, phrase.n) == (text, None)
 
 
 @pytest.mark.parametrize(
@@ -114,5 +114,5 @@ def test_what_a_scene_holds_is_no_count(text: str) -> None:
     ],
 )
 def test_a_clause_of_its_own_counts(text: str, prompt: str, n: int | None) -> None:
-    found = phrasing(text)
-    assert (found.prompt, found.n) == (prompt, n)
+    phrase = phrasing(text)
+    assert (phrase.prompt, phrase.n) == (prompt, n)

@@ -82,11 +82,11 @@ def test_descriptions_that_saw_too_much_are_not_imported(run: Run, raw: Path, tm
 def test_a_server_is_asked_after_an_estimate(
     run: Run, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, asked = tmp_path / "d.jsonl", list[str]()
+    out, keys = tmp_path / "d.jsonl", list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
         prompt = json.loads(request.content)["messages"][0]["content"]
-        asked.append(request.headers["Authorization"])
+        keys.append(request.headers["Authorization"])
         name = re.search(r"Name: (\w+)", prompt)[1]  # type: ignore[index]
         text = f"A LoRA that draws {name}, a sailor of the old harbour."
         return httpx.Response(200, json={"choices": [{"message": {"content": text}}]})
@@ -99,14 +99,14 @@ def test_a_server_is_asked_after_an_estimate(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     server = ("--llm", "https://llm.invalid/v1", "--llm-model", "m", "--price-in", "1", "--price-out", "2")
     status, printed, err = run("data", "describe", raw, "-o", out, *server, "--dry-run")
-    assert (status, asked) == (0, [])
+    assert (status, keys) == (0, [])
     estimate = json.loads(printed)
     assert (estimate["prompts"], estimate["tokens_out"]) == (3, 180)
     assert estimate["cost"] == round((estimate["tokens_in"] + 2 * 180) / 1e6, 4)
     status, printed, err = run("data", "describe", raw, "-o", out, *server)
     assert status == 0, err
     assert json.loads(printed)["written"] == 3
-    assert asked == ["Bearer sk-secret"] * 3
+    assert keys == ["Bearer sk-secret"] * 3
     assert "secret" not in out.read_text() + printed + err
     assert "A LoRA that draws Orrin, a sailor of the old harbour." in out.read_text()
 

@@ -40,8 +40,8 @@ def call(**changes: Any) -> T2ICall:
     return T2ICall(**fields | changes)
 
 
-def settings(**said: Any) -> Edit:
-    return Edit(settings=Wishes("", **said))
+def settings(**wishes: Any) -> Edit:
+    return Edit(settings=Wishes("", **wishes))
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_another_seed_is_another_one() -> None:
 def test_later_edits_hold() -> None:
     both = settings(aspect=(3, 2), steps=20) + settings(size=(512, 512), steps=30)
     assert (both.settings.size, both.settings.aspect, both.settings.steps) == ((512, 512), None, 30)
-    named = settings(base_model="sdxl") + Edit(model="urn:air:sd1:lora:civitai:33@34")
-    assert (named.settings.base_model, named.model) == (None, "urn:air:sd1:lora:civitai:33@34")
-    again = named + settings(base_model="sd1")
+    switch = settings(base_model="sdxl") + Edit(model="urn:air:sd1:lora:civitai:33@34")
+    assert (switch.settings.base_model, switch.model) == (None, "urn:air:sd1:lora:civitai:33@34")
+    again = switch + settings(base_model="sd1")
     assert (again.settings.base_model, again.model) == ("sd1", None)
     assert (Edit(words=("a",)) + Edit(words=("b",))).words == ("a", "b")
     reseeded = settings(seed=9) + Edit(new_seed=True)
@@ -145,8 +145,8 @@ def test_later_edits_hold() -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_a_prompt_or_an_edit_of_a_legal_call(text: str) -> None:
     try:
-        found = edit(text, find)
+        change = edit(text, find)
     except BadPrompt:
         return
-    if found is not None:
-        T2ICall.parse(with_edit(call(), found).model_dump())
+    if change is not None:
+        T2ICall.parse(with_edit(call(), change).model_dump())

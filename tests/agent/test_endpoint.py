@@ -85,7 +85,7 @@ class Server:
 
     @property
     def completions(self) -> list[Any]:
-        return [json.loads(one.content) for one in self.seen if one.method == "POST"]
+        return [json.loads(request.content) for request in self.seen if request.method == "POST"]
 
 
 @pytest.fixture
@@ -96,11 +96,11 @@ def server(tiny: TransformersEngine) -> Server:
 def test_a_choice_is_one_request_and_the_same_as_here(server: Server, tiny: TransformersEngine) -> None:
     prompt = Prompt("Pick.", "a fox")
     assert isinstance(server.engine, BatchEngine)
-    found = server.engine.choose(prompt, LABELS)
-    assert found == pytest.approx(tiny.choose(prompt, LABELS), abs=1e-4)
-    asked = server.completions
-    assert [one["prompt"] for one in asked] == [[tiny.chat.prompt_ids(prompt)]]
-    assert (asked[0]["max_tokens"], len(asked[0]["logprob_token_ids"])) == (1, len(LABELS))
+    scores = server.engine.choose(prompt, LABELS)
+    assert scores == pytest.approx(tiny.choose(prompt, LABELS), abs=1e-4)
+    bodies = server.completions
+    assert [body["prompt"] for body in bodies] == [[tiny.chat.prompt_ids(prompt)]]
+    assert (bodies[0]["max_tokens"], len(bodies[0]["logprob_token_ids"])) == (1, len(LABELS))
 
 
 @settings(max_examples=20, deadline=None)
@@ -119,10 +119,10 @@ def test_an_answer_is_the_same_as_here_whatever_the_draft(
 def test_an_expected_answer_is_verified_in_one_request(server: Server) -> None:
     grammar = replace(GRAMMAR, llm_weight=1e-9)
     assert server.engine.write(Prompt("Write.", "x"), grammar) == grammar.draft()
-    (asked,) = server.completions
-    assert len(asked["prompt"]) > 3
-    one, *more = asked["prompt"]
-    assert all(ids[: len(one)] == one for ids in more)
+    (body,) = server.completions
+    assert len(body["prompt"]) > 3
+    prefix, *more = body["prompt"]
+    assert all(ids[: len(prefix)] == prefix for ids in more)
 
 
 def test_a_wrong_draft_costs_one_more_request(server: Server) -> None:
@@ -137,10 +137,10 @@ def test_more_tokens_than_a_server_tells_of_are_asked_in_parts(
     server: Server, tiny: TransformersEngine
 ) -> None:
     reads = [([1, 5, 6], list(range(20, 300))), ([1, 7], list(range(100)))]
-    found = server.engine._read(reads)
-    assert [len(row) for row in found] == [280, 100]
-    assert [len(one["logprob_token_ids"]) for one in server.completions] == [128, 128, 124]
-    assert found[1].tolist() == pytest.approx(list(server.logprobs([1, 7], range(100)).values()), abs=1e-4)
+    rows = server.engine._read(reads)
+    assert [len(row) for row in rows] == [280, 100]
+    assert [len(body["logprob_token_ids"]) for body in server.completions] == [128, 128, 124]
+    assert rows[1].tolist() == pytest.approx(list(server.logprobs([1, 7], range(100)).values()), abs=1e-4)
 
 
 def test_many_at_once_keep_their_order_and_errors_stay_with_their_row(tiny: TransformersEngine) -> None:
@@ -148,9 +148,9 @@ def test_many_at_once_keep_their_order_and_errors_stay_with_their_row(tiny: Tran
     prompts = [Prompt("Pick.", f"prompt {n}") for n in range(5)]
     choices = [Choice(prompt, LABELS) for prompt in prompts]
     bad = Choice(prompts[0], ("A", "A"))
-    found = server.engine.choose_many([*choices, bad])
-    assert isinstance(found[5], EngineError)
-    for prompt, scores in zip(prompts, found, strict=False):
+    answers = server.engine.choose_many([*choices, bad])
+    assert isinstance(answers[5], EngineError)
+    for prompt, scores in zip(prompts, answers, strict=False):
         assert scores == pytest.approx(tiny.choose(prompt, LABELS), abs=1e-4)
     texts = server.engine.write_many([Writing(prompt, GRAMMAR) for prompt in prompts])
     assert texts == [tiny.write(prompt, GRAMMAR) for prompt in prompts]
@@ -205,11 +205,11 @@ def test_a_refused_request_is_the_error_of_its_row(tiny: TransformersEngine) -> 
 
 def test_the_key_travels_in_the_header_alone(server: Server) -> None:
     server.connect("https://llm.invalid/v1/", key="sk-secret").choose(Prompt("", "x"), LABELS)
-    assert {str(one.url) for one in server.seen} == {
+    assert {str(request.url) for request in server.seen} == {
         "https://llm.invalid/v1/models",
         "https://llm.invalid/v1/completions",
     }
-    assert {one.headers["Authorization"] for one in server.seen} == {"Bearer sk-secret"}
+    assert {request.headers["Authorization"] for request in server.seen} == {"Bearer sk-secret"}
     with pytest.raises(BadInput, match="not encrypted"):
         server.connect("http://far.invalid", key="sk-secret")
 
@@ -245,12 +245,12 @@ def test_an_agent_decides_the_same_in_a_batch_through_any_engine(
     here: Any = make_agent(tiny, fusion)
     there: Any = make_agent(server.engine, fusion)
     one_by_one, together = here.decide_many(requests), there.decide_many(requests)
-    assert [type(one) for one in together] == [type(one) for one in one_by_one]
+    assert [type(decision) for decision in together] == [type(decision) for decision in one_by_one]
     assert isinstance(together[1], BadPrompt)
-    for one, other in zip(one_by_one, together, strict=True):
-        if not isinstance(one, BadPrompt):
-            assert one.call == other.call
-            assert [c.card.air for c in one.candidates] == [c.card.air for c in other.candidates]
+    for single, other in zip(one_by_one, together, strict=True):
+        if not isinstance(single, BadPrompt):
+            assert single.call == other.call
+            assert [c.card.air for c in single.candidates] == [c.card.air for c in other.candidates]
     assert there.route([PROMPTS[0]], seed=3)[0] == there.call(PROMPTS[0], seed=3)
     with pytest.raises(BadPrompt):
         there.route(PROMPTS)

@@ -26,14 +26,14 @@ def test_a_caption_gets_medium_light_view_and_finish() -> None:
 
 
 def test_what_the_user_says_is_not_said_again() -> None:
-    found = enhance("pixel art of a fox, close-up", PAINTER)
-    assert found == "pixel art of a fox, close-up, golden hour, sharp focus"
+    prompt = enhance("pixel art of a fox, close-up", PAINTER)
+    assert prompt == "pixel art of a fox, close-up, golden hour, sharp focus"
 
 
 @given(st.text(min_size=1, max_size=LONGEST))
 def test_the_users_words_stay_whole_and_first(prompt: str) -> None:
-    kept = " ".join(prompt.split()).rstrip(" ,.")
-    assert enhance(prompt, PAINTER).startswith(kept)
+    words = " ".join(prompt.split()).rstrip(" ,.")
+    assert enhance(prompt, PAINTER).startswith(words)
 
 
 def test_long_and_full_prompts_stay_as_they_are() -> None:
@@ -60,8 +60,8 @@ def test_the_examples_are_answers_of_the_grammar() -> None:
     for caption, *rest in EXAMPLES:
         shown = ", ".join((caption, *rest))
         assert shown in question("a cat").user
-        left = [word for word in rest if word not in caption]
-        grammar(caption).parse(", ".join((caption, *left)))
+        additions = [word for word in rest if word not in caption]
+        grammar(caption).parse(", ".join((caption, *additions)))
 
 
 def test_an_enhanced_call_is_made_of_the_enhanced_prompt(make_agent: Callable[..., Agent]) -> None:

@@ -84,8 +84,8 @@ from diffagent.agent.asking.phrasing import phrasing
     ],
 )
 def test_what_a_phrase_leaves_out_is_named(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
-    read = phrasing(text)
-    assert (read.prompt, read.avoid) == (prompt, avoid)
+    phrase = phrasing(text)
+    assert (phrase.prompt, phrase.avoid) == (prompt, avoid)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_what_a_phrase_leaves_out_is_named(text: str, prompt: str, avoid: tuple[
     ],
 )
 def test_other_languages_leave_out_too(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
-    read = phrasing(text)
-    assert (read.prompt, read.avoid) == (prompt, avoid)
+    phrase = phrasing(text)
+    assert (phrase.prompt, phrase.avoid) == (prompt, avoid)
 
 
 def test_a_list_of_tags_is_told_from_a_sentence() -> None:
@@ -139,8 +139,8 @@ def test_a_list_of_tags_is_told_from_a_sentence() -> None:
 def test_lists_reasons_and_second_thoughts_of_exclusions(
     text: str, prompt: str, avoid: tuple[str, ...]
 ) -> None:
-    found = phrasing(text)
-    assert (found.prompt, found.avoid) == (prompt, avoid)
+    phrase = phrasing(text)
+    assert (phrase.prompt, phrase.avoid) == (prompt, avoid)
 
 
 def test_an_order_behind_and_needs_no_comma() -> None:

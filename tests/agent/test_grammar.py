@@ -78,8 +78,8 @@ def test_parse_refuses_what_is_outside(text: str) -> None:
 
 
 def test_branches_are_the_options_of_the_slot_that_comes_next() -> None:
-    found = SAMPLE.branches(b'{"model":"Pixel Art","st')
-    assert [(round(prior, 6), text.decode()[-10:]) for prior, text in found] == [
+    branches = SAMPLE.branches(b'{"model":"Pixel Art","st')
+    assert [(round(prior, 6), text.decode()[-10:]) for prior, text in branches] == [
         (round(log(0.5) + log(p), 6), end)
         for p, end in ((0.2, '"steps":2}'), (0.35, 'steps":20}'), (0.45, 'steps":30}'))
     ]

@@ -15,9 +15,9 @@ from diffagent.data.catalog.importing import add_cards, import_catalog
 from diffagent.data.catalog.specification import KIND, PackedSpecification, documents, instructions, specify
 
 
-def watched(seen: list[str]) -> Any:
+def watched(labels: list[str]) -> Any:
     def progress(items: Iterable[Any], label: str) -> Iterable[Any]:
-        seen.append(label)
+        labels.append(label)
         return items
 
     return progress

@@ -40,19 +40,19 @@ def test_a1111_by_hash_then_by_file(catalog: Catalog, tmp_path: Path) -> None:
         ("basalt.safetensors", "99" * 32),  # another file of that name
         ("other.safetensors", "77" * 32),
     )
-    found = read("a1111", server, catalog, tmp_path)
+    stock = read("a1111", server, catalog, tmp_path)
     title = f"sd15/My Aurora.safetensors [{'a1' * 5}]"
-    assert found.names == {AURORA.air: title, INK_FOX.air: "ink-fox"}
-    assert found.unknown == ("basalt.safetensors", "other.safetensors")
-    assert found.samplers is not None
-    assert {split("DPM++ 2M"), split("DPM++ 2M Karras"), split("DDIM")} <= set(found.samplers)
-    assert not {split("Heun"), split("DPM2 Karras")} & set(found.samplers)
+    assert stock.names == {AURORA.air: title, INK_FOX.air: "ink-fox"}
+    assert stock.unknown == ("basalt.safetensors", "other.safetensors")
+    assert stock.samplers is not None
+    assert {split("DPM++ 2M"), split("DPM++ 2M Karras"), split("DDIM")} <= set(stock.samplers)
+    assert not {split("Heun"), split("DPM2 Karras")} & set(stock.samplers)
 
 
 def test_a_files_own_hash_goes_before_another_versions_and_before_a_name(tmp_path: Path) -> None:
     card = replace(AURORA, hashes=("a1" * 32, "a1" * 5, "f0" * 32))
-    with Catalog.create(tmp_path / "versions.sqlite") as made:
-        made.add([card])
+    with Catalog.create(tmp_path / "versions.sqlite") as new_catalog:
+        new_catalog.add([card])
     server = FakeA1111()
     files = ("a/aurora_v2.safetensors", "b/aurora_v1.safetensors", "c/aurora_v2.safetensors")
     server.checkpoints = tuple(zip(files, ("", "f0" * 32, "a1" * 32), strict=True))
@@ -70,9 +70,9 @@ def test_files_of_one_name_are_kept_apart(catalog: Catalog, tmp_path: Path) -> N
     server = FakeComfyUI()
     server.checkpoints = ["a/aurora_v2.safetensors", "b/aurora_v2.safetensors", "basalt.safetensors"]
     server.loras = ["styles/ink-fox.safetensors", "old/ink-fox.safetensors"]
-    found = read("comfyui", server, catalog, tmp_path)
-    assert found.names == {BASALT.air: "basalt.safetensors"}
-    assert found.ambiguous == {
+    stock = read("comfyui", server, catalog, tmp_path)
+    assert stock.names == {BASALT.air: "basalt.safetensors"}
+    assert stock.ambiguous == {
         AURORA.air: ("a/aurora_v2.safetensors", "b/aurora_v2.safetensors"),
         INK_FOX.air: ("styles/ink-fox.safetensors", "old/ink-fox.safetensors"),
     }
@@ -85,38 +85,38 @@ def test_a1111_without_schedules_names_them_in_its_samplers(catalog: Catalog, tm
 
 
 def test_comfyui_by_file_name_in_either_form_of_its_lists(catalog: Catalog, tmp_path: Path) -> None:
-    found = read("comfyui", FakeComfyUI(), catalog, tmp_path)
-    assert found.names == {
+    stock = read("comfyui", FakeComfyUI(), catalog, tmp_path)
+    assert stock.names == {
         AURORA.air: "sd15/aurora_v2.safetensors",
         BASALT.air: "basalt.safetensors",
         INK_FOX.air: "styles/ink-fox.safetensors",
     }
-    assert {str(one) for one in found.samplers if one.method in ("DPM++ 2M", "DDIM", "Heun")} == {
+    assert {str(sampler) for sampler in stock.samplers if sampler.method in ("DPM++ 2M", "DDIM", "Heun")} == {
         "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M DDIM Uniform", "DPM++ 2M Normal",
         "DDIM", "DDIM Karras", "DDIM DDIM Uniform", "DDIM Normal",
     }  # fmt: skip
 
 
 def test_horde_by_display_name_with_all_of_civitais_loras(catalog: Catalog, tmp_path: Path) -> None:
-    found = read("horde", FakeHorde(), catalog, tmp_path)
-    assert found.names == {
+    stock = read("horde", FakeHorde(), catalog, tmp_path)
+    assert stock.names == {
         AURORA.air: "Aurora Horde",
         PICKLED.air: "Pickled One",
         INK_FOX.air: "32",
         CHALK_OWL.air: "52",
     }
-    assert found.unknown == ()  # a model that no worker runs is not there
+    assert stock.unknown == ()  # a model that no worker runs is not there
 
 
 def test_lists_are_kept_for_their_lifetime(catalog: Catalog, tmp_path: Path) -> None:
     server = FakeComfyUI()
     with serving(server) as url:
         first = read_installed("comfyui", url, catalog, cache=tmp_path)
-        asked = len(server.seen)
+        count = len(server.seen)
         assert read_installed("comfyui", url, catalog, cache=tmp_path) == first
-        assert len(server.seen) == asked
+        assert len(server.seen) == count
         read_installed("comfyui", url, catalog, cache=tmp_path, lifetime=0)
-        assert len(server.seen) == 2 * asked
+        assert len(server.seen) == 2 * count
         next(tmp_path.glob("*.json")).write_text("{damaged", "utf-8")
         assert read_installed("comfyui", url, catalog, cache=tmp_path) == first
 

@@ -59,11 +59,11 @@ def lora(value: float = 0, width: int = 768) -> dict[str, np.ndarray]:
 
 @dataclass
 class Hub:
-    """A hub with one LoRA, whose file it hands out in pieces; ``asked`` are the requests."""
+    """A hub with one LoRA, whose file it hands out in pieces; ``requests`` are what it was sent."""
 
     file: bytes = b""
     breaks: int = 0
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -80,8 +80,8 @@ class Hub:
 
     def answer(self, path: str, body: bytes) -> Any:
         if path.endswith("/by-hash/ids"):
-            known = {"modelVersionId": 71, "modelId": 7, "hash": self.digest}
-            return [known] if self.digest in json.loads(body) else []
+            version = {"modelVersionId": 71, "modelId": 7, "hash": self.digest}
+            return [version] if self.digest in json.loads(body) else []
         if path.endswith("/by-hash"):
             return [self.version] if self.digest in json.loads(body) else []
         item = {"id": 7, "name": "Hub Ink", "type": "LORA", "nsfw": False, "tags": ["ink", "fox"],
@@ -92,7 +92,7 @@ class Hub:
 
 @pytest.fixture
 def hub() -> Iterator[tuple[Hub, str]]:
-    made = Hub(save(lora(7)))
+    fake = Hub(save(lora(7)))
 
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -107,8 +107,8 @@ def hub() -> Iterator[tuple[Hub, str]]:
             self._json(b"")
 
         def _json(self, body: bytes) -> None:
-            made.asked.append(self.path)
-            data = json.dumps(made.answer(self.path.partition("?")[0], body)).encode()
+            fake.requests.append(self.path)
+            data = json.dumps(fake.answer(self.path.partition("?")[0], body)).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
@@ -116,17 +116,17 @@ def hub() -> Iterator[tuple[Hub, str]]:
             self.wfile.write(data)
 
         def _file(self) -> None:
-            given = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "bytes=0-"))
-            assert given is not None
-            start, stop = int(given[1]), int(given[2] or len(made.file) - 1) + 1
-            made.asked.append(f"{start}-{given[2]}")
-            part = made.file[start:stop]
+            match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "bytes=0-"))
+            assert match is not None
+            start, stop = int(match[1]), int(match[2] or len(fake.file) - 1) + 1
+            fake.requests.append(f"{start}-{match[2]}")
+            part = fake.file[start:stop]
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(made.file)}")
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(fake.file)}")
             self.send_header("Content-Length", str(len(part)))
             self.end_headers()
-            if made.breaks and not given[2]:
-                made.breaks -= 1
+            if fake.breaks and not match[2]:
+                fake.breaks -= 1
                 self.wfile.write(part[: len(part) // 2])
                 self.connection.close()
             else:
@@ -135,7 +135,7 @@ def hub() -> Iterator[tuple[Hub, str]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield made, f"http://127.0.0.1:{server.server_port}"
+        yield fake, f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
@@ -300,8 +300,8 @@ def test_the_old_catalog_stands_where_a_build_fails(home: Path, models: Path, mo
 
 
 def test_the_hub_tells_what_a_file_is(home: Path, models: Path, hub: tuple[Hub, str]) -> None:
-    made, url = hub
-    (models / "Lora" / "renamed.safetensors").write_bytes(made.file)
+    fake, url = hub
+    (models / "Lora" / "renamed.safetensors").write_bytes(fake.file)
     result = run(models, "--url", url)
     assert "the hub knows 1 of 4 files" in result.stderr
     with Catalog.open(home / CATALOG) as catalog:
@@ -310,23 +310,23 @@ def test_the_hub_tells_what_a_file_is(home: Path, models: Path, hub: tuple[Hub, 
         assert (card.trigger_words, card.tags) == (("hubfox",), ("ink", "fox"))
         assert (card.file_name, card.licence.no_credit) == ("renamed.safetensors", False)
         assert catalog.find("renamed").name == "Hub Ink"
-    made.asked.clear()
+    fake.requests.clear()
     run(models, "--url", url)
-    assert made.asked == []
+    assert fake.requests == []
 
 
 def test_many_hashes_are_asked_for_at_once(hub: tuple[Hub, str]) -> None:
-    made, url = hub
+    fake, url = hub
 
     async def ask() -> Any:
         async with CivitaiClient(url) as client:
-            return await look_up(client, [*(f"{n:064x}" for n in range(3000)), made.digest.lower()])
+            return await look_up(client, [*(f"{n:064x}" for n in range(3000)), fake.digest.lower()])
 
     answers = asyncio.run(ask())
-    assert [digest for digest, answer in answers.items() if answer] == [made.digest.lower()]
-    assert answers[made.digest.lower()]["version"]["id"] == 71
+    assert [digest for digest, answer in answers.items() if answer] == [fake.digest.lower()]
+    assert answers[fake.digest.lower()]["version"]["id"] == 71
     assert len(answers) == 3001
-    assert len(made.asked) == 3
+    assert len(fake.requests) == 3
 
 
 def test_without_a_hub_what_the_files_say_stands(home: Path, models: Path) -> None:
@@ -338,10 +338,10 @@ def test_without_a_hub_what_the_files_say_stands(home: Path, models: Path) -> No
 def test_get_fetches_into_the_right_folder_and_resumes(
     home: Path, models: Path, hub: tuple[Hub, str], tmp_path: Path
 ) -> None:
-    made, url = hub
+    fake, url = hub
     run(models, "--offline")
     path = tmp_path / "hub.sqlite"
-    digest = made.digest.lower()
+    digest = fake.digest.lower()
     card = Card(
         "Hub Ink", "LoRA", "SD 1.5", "urn:air:sd1:lora:civitai:7@71", 7, 71, "v3", digest, digest[:10],
         "../../hub-ink.safetensors", hashes=(digest,),
@@ -349,14 +349,14 @@ def test_get_fetches_into_the_right_folder_and_resumes(
     with Catalog.create(path) as catalog:
         catalog.add([card])
     assert "stdin is not a terminal" in failed("get", "Hub Ink", "--catalog", path, "--url", url)
-    made.breaks = 2
+    fake.breaks = 2
     result = run("get", "Hub Ink", "--catalog", path, "--url", url, "--yes")
     target = models / "Lora" / "hub-ink.safetensors"
     assert result.stdout.strip() == str(target)
-    assert target.read_bytes() == made.file
+    assert target.read_bytes() == fake.file
     assert digest in result.stderr
     assert "images may not be sold" in result.stderr
-    starts = [int(line.partition("-")[0]) for line in made.asked if line.endswith("-")]
+    starts = [int(line.partition("-")[0]) for line in fake.requests if line.endswith("-")]
     assert len(starts) == 3
     assert 0 == starts[0] < starts[1] < starts[2]
     assert "hub-ink.safetensors" in run("list").stdout
@@ -398,15 +398,15 @@ def test_programs_folders_are_known(tmp_path, folders, kind, air, shown) -> None
 
 
 @pytest.mark.parametrize(
-    ("given", "name"),
+    ("raw_name", "name"),
     [
         ("../../etc/passwd", "passwd.safetensors"), ("a\\b.safetensors", "b.safetensors"),
         (".hidden.safetensors", "hidden.safetensors"), ('a<b>:"|?*\n.safetensors', "a_b_______.safetensors"),
         ("..", "2.safetensors"), ("墨.SAFETENSORS", "墨.safetensors"),
     ],
 )  # fmt: skip
-def test_names_of_files_are_safe(given: str, name: str) -> None:
-    card = Card("a", "LoRA", "SD 1.5", "urn:air:sd1:lora:civitai:1@2", 1, 2, file_name=given)
+def test_names_of_files_are_safe(raw_name: str, name: str) -> None:
+    card = Card("a", "LoRA", "SD 1.5", "urn:air:sd1:lora:civitai:1@2", 1, 2, file_name=raw_name)
     assert file_name(card) == name
 
 
@@ -421,15 +421,15 @@ def test_hashing_stops_at_once_and_goes_on_where_it_was(tmp_path: Path) -> None:
         list(scan(state, [root], Problems()))
         with Hashing(tmp_path / "state", hash_jobs(state)):
             pass
-        left = hash_jobs(state)
-        with Hashing(tmp_path / "state", left) as hashing:
+        jobs = hash_jobs(state)
+        with Hashing(tmp_path / "state", jobs) as hashing:
             hashing.wait(lambda *_: None, 0.01)
-        assert hashing.hashed == len(left)
+        assert hashing.hashed == len(jobs)
         assert hash_jobs(state) == []
-        told = {file.path.name: file.sha256 for file in state.files()}
+        hashes = {file.path.name: file.sha256 for file in state.files()}
     for n in range(8):
         name = f"{n}.safetensors"
-        assert told[name] == hashlib.sha256((root / name).read_bytes()).hexdigest()
+        assert hashes[name] == hashlib.sha256((root / name).read_bytes()).hexdigest()
 
 
 def test_a_file_that_changes_while_it_is_hashed_is_left(tmp_path: Path) -> None:
@@ -448,8 +448,8 @@ def test_previews_of_a1111_and_swarmui_are_generation_data() -> None:
         "prompt": "a fox", "negativePrompt": "blurry", "steps": "20", "sampler": "Euler a", "cfgScale": "7",
         "seed": "3", "Size": "512x768",
     }  # fmt: skip
-    given = {"prompt": "a fox", "model": "base", "steps": 20, "cfgscale": 7, "width": 512, "height": 768}
-    assert generation_data(json.dumps({"sui_image_params": given})) == {
+    parameters = {"prompt": "a fox", "model": "base", "steps": 20, "cfgscale": 7, "width": 512, "height": 768}
+    assert generation_data(json.dumps({"sui_image_params": parameters})) == {
         "prompt": "a fox", "Model": "base", "steps": 20, "cfgScale": 7, "Size": "512x768",
     }  # fmt: skip
     assert generation_data("a fox") is None
@@ -462,11 +462,11 @@ def test_killed_at_any_moment_the_old_catalog_stands(home: Path, models: Path) -
     """Real processes, killed while they read headers, encode, write and hash."""
     run(models, "--offline")
     program = "import sys; from diffagent.serving.cli import main; main(sys.argv[1:])"
-    given = [sys.executable, "-c", program, "library", str(models), "--offline"]
+    command = [sys.executable, "-c", program, "library", str(models), "--offline"]
     for number, delay in enumerate((0.4, 0.9, 1.6, 2.5)):
         for n in range(40):
             save_file(lora(100 * number + n + 5), models / "Lora" / f"more{number}-{n}.safetensors")
-        running = subprocess.Popen(given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(delay)
         running.kill()
         running.wait()
@@ -504,21 +504,21 @@ def test_the_local_pipelines_take_the_librarys_files(home: Path, models: Path) -
 
 
 def test_a_language_models_word_is_kept_for_later_runs(home: Path, models: Path) -> None:
-    told = {"description": "An SD 1.5 LoRA that draws an ink fox in loose black lines on white paper.",
+    answer = {"description": "An SD 1.5 LoRA that draws an ink fox in loose black lines on white paper.",
             "role": "style", "media": ["ink"], "subjects": ["ink foxes"], "breadth": "broad"}  # fmt: skip
-    asked: list[str] = []
+    questions: list[str] = []
 
     def writer(prompts: list[str]) -> list[str]:
-        asked.extend(prompts)
-        return [json.dumps(told)] * len(prompts)
+        questions.extend(prompts)
+        return [json.dumps(answer)] * len(prompts)
 
     job = Describing(writer, question, "a strong model", "none")
     run(models, "--offline")
     with State.open() as state:
         build(state, TextEncoder.load, job)
-        first = len(asked)
+        first = len(questions)
         build(state, TextEncoder.load, job)
-        assert len(asked) == first > 0
+        assert len(questions) == first > 0
         build(state, TextEncoder.load)
     with Catalog.open(home / CATALOG) as catalog:
         card = catalog.find("ink (Lora)")

@@ -27,28 +27,28 @@ def small_copies(monkeypatch):
 def test_the_command_prints_what_the_contract_names():
     result = CliRunner().invoke(root, ["bench", "match", "--models", "20", "--tasks", "2", "--json"])
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
-    assert {"models", "p50_ms", "naive_p50_ms", "ratio", "agreement"} < set(found)
-    assert {"exact_p50_ms", "exact_ratio", "rank1", "bytes_read", "bandwidth_share"} < set(found)
-    assert (found["models"], found["naive_tasks"]) == (20, 2)
-    assert found["agreement"] == found["exact_agreement"] == 1
+    figures = json.loads(result.stdout)
+    assert {"models", "p50_ms", "naive_p50_ms", "ratio", "agreement"} < set(figures)
+    assert {"exact_p50_ms", "exact_ratio", "rank1", "bytes_read", "bandwidth_share"} < set(figures)
+    assert (figures["models"], figures["naive_tasks"]) == (20, 2)
+    assert figures["agreement"] == figures["exact_agreement"] == 1
 
 
 def test_figures_follow_from_each_other(tmp_path):
-    found = match(SMALL, 4, 2, images=2, folder=tmp_path)
-    naive, ours, ratio, rounded = found["naive_p50_ms"], found["p50_ms"], found["ratio"], 0.051
+    figures = match(SMALL, 4, 2, images=2, folder=tmp_path)
+    naive, ours, ratio, rounded = figures["naive_p50_ms"], figures["p50_ms"], figures["ratio"], 0.051
     assert (ratio - rounded) * (ours - rounded) <= naive + rounded  # all three are rounded to a tenth
     assert naive - rounded <= (ratio + rounded) * (ours + rounded)
-    assert found["evaluated"] == 64
+    assert figures["evaluated"] == 64
     store = Store.open(tmp_path)
-    assert found["bytes_read"] == bytes_read(store, Neighbours(np.arange(16), np.zeros(16), 64))
+    assert figures["bytes_read"] == bytes_read(store, Neighbours(np.arange(16), np.zeros(16), 64))
 
 
 def test_a_store_that_is_kept_is_used_again_by_the_same_hub_only(tmp_path):
     match(SMALL, 2, 1, folder=tmp_path)
-    made = (tmp_path / "store.json").stat().st_mtime_ns
+    mtime = (tmp_path / "store.json").stat().st_mtime_ns
     assert match(SMALL, 2, 1, folder=tmp_path)["build_s"] == 0
-    assert (tmp_path / "store.json").stat().st_mtime_ns == made
+    assert (tmp_path / "store.json").stat().st_mtime_ns == mtime
     for other in (Hub(119, 0, 6, 32), Hub(120, 1, 6, 32), Hub(120, 0, 7, 32)):
         with pytest.raises(BadInput, match="120 models of another hub"):
             match(other, 2, 1, folder=tmp_path)
@@ -57,8 +57,8 @@ def test_a_store_that_is_kept_is_used_again_by_the_same_hub_only(tmp_path):
 def test_bytes_are_rows_of_all_models_and_features_and_gram_rows_of_some(tmp_path):
     store = Store.build(tmp_path, SMALL.blocks(), SMALL.prompts, rows=1)
     # 32 + 6 + 4 numbers in a row of 48; features 6 × 32 float16; 15 float32 below the diagonal
-    found = Neighbours(np.arange(2), np.zeros(2), evaluated=10, scans=2)
-    assert bytes_read(store, found) == 2 * 120 * 48 * 2 + 10 * (6 * 32 * 2 + 15 * 4)
+    neighbours = Neighbours(np.arange(2), np.zeros(2), evaluated=10, scans=2)
+    assert bytes_read(store, neighbours) == 2 * 120 * 48 * 2 + 10 * (6 * 32 * 2 + 15 * 4)
 
 
 def test_direct_evaluation_finds_the_true_order(tmp_path):
@@ -66,7 +66,7 @@ def test_direct_evaluation_finds_the_true_order(tmp_path):
     tasks = [SMALL.task(number)[1] for number in range(2)]
     spent, nearest = evaluate(tasks, store)
     assert all(milliseconds > 0 for milliseconds in spent)
-    assert [len(one) for one in nearest] == [16, 16]
+    assert [len(row) for row in nearest] == [16, 16]
 
 
 def test_the_share_of_expected_models():

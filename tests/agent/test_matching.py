@@ -109,12 +109,12 @@ def test_cosine_equals_a_dictionarys(docs: list[frozenset[int]], query: frozense
         return math.sqrt(sum(idf(term) ** 2 for term in terms)) or 1.0
 
     shared = [sum(idf(term) ** 2 for term in doc & query) for doc in docs]
-    stored, asked = index(*map(sorted, docs)), ids(*sorted(query))
-    overlap = stored.overlap(asked)
+    stored, query_ids = index(*map(sorted, docs)), ids(*sorted(query))
+    overlap = stored.overlap(query_ids)
     assert overlap.tolist() == pytest.approx(shared, rel=1e-5)
     assert stored.norms.tolist() == pytest.approx([length(doc) for doc in docs], rel=1e-5)
-    expected = [one / length(doc) / length(query) for one, doc in zip(shared, docs, strict=True)]
-    assert stored.cosine(asked, overlap).tolist() == pytest.approx(expected, rel=1e-5)
+    expected = [dot / length(doc) / length(query) for dot, doc in zip(shared, docs, strict=True)]
+    assert stored.cosine(query_ids, overlap).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def card(name: str, kind: str = "Checkpoint", **facts: object) -> Card:
@@ -123,8 +123,8 @@ def card(name: str, kind: str = "Checkpoint", **facts: object) -> Card:
 
 
 def doc(prompt: str, vector: tuple[int, int], negative: str = "") -> Document:
-    (made,) = documents([(prompt, negative)], WordEncoder())
-    return Document(np.array(vector, np.int8), made.prompt, made.negative)
+    (document,) = documents([(prompt, negative)], WordEncoder())
+    return Document(np.array(vector, np.int8), document.prompt, document.negative)
 
 
 def ask(prompt: str, negative: str = "") -> Requirement:
@@ -151,20 +151,20 @@ THREE = (
 
 
 def columns(matcher: Matcher, requirement: Requirement) -> dict[str, list[float]]:
-    found = matcher.features(requirement)
-    assert found.dtype == np.float32
-    assert found.shape == (len(matcher), len(FEATURES))
-    return {name: found[:, at].tolist() for at, name in enumerate(FEATURES)}
+    table = matcher.features(requirement)
+    assert table.dtype == np.float32
+    assert table.shape == (len(matcher), len(FEATURES))
+    return {name: table[:, at].tolist() for at, name in enumerate(FEATURES)}
 
 
 def test_hidden_downloads_count_as_the_medians() -> None:
     shown = [(card(name, stats=Stats(downloads=n)), []) for name, n in (("A", 9), ("B", 99), ("C", 999))]
-    found = columns(hub(*shown, (card("D", stats=Stats(hidden=True)), [])), ask("fox"))
-    assert found["downloads"] == pytest.approx([math.log(n) for n in (10, 100, 1000, 100)], abs=1e-5)
+    table = columns(hub(*shown, (card("D", stats=Stats(hidden=True)), [])), ask("fox"))
+    assert table["downloads"] == pytest.approx([math.log(n) for n in (10, 100, 1000, 100)], abs=1e-5)
 
 
 def test_every_feature_of_a_hub_of_three_by_hand() -> None:
-    found = columns(hub(*THREE), ask("fox"))
+    table = columns(hub(*THREE), ask("fox"))
     a, b = math.log(4 / 2) + 1, math.log(4 / 1) + 1  # idf of a term in one and in none of three names
     third, sixth = 1 / 3, 1 / 6
     whitening = Whitening.of(np.array([[third, 0], [0, third], [sixth, 0]], np.float32))
@@ -207,17 +207,17 @@ def test_every_feature_of_a_hub_of_three_by_hand() -> None:
     }
     assert set(expected) == set(FEATURES)
     for name, values in expected.items():
-        assert found[name] == pytest.approx(values, abs=1e-6), name
+        assert table[name] == pytest.approx(values, abs=1e-6), name
 
 
 def test_whitening_shrinks_the_axes_that_vary_most() -> None:
     # variances 2 and 0.5, on average 1.25: factors 3.25^(-1/4) = 0.744790 and 1.75^(-1/4) = 0.869442
     whitening = Whitening.of(np.array([[2, 0], [-2, 0], [0, 1], [0, -1]], np.float32) + 7)
     length = math.hypot(0.744790, 0.869442)
-    found = whitening(np.array([[8, 8], [9, 7]], np.float32))
-    assert found[0].tolist() == pytest.approx([0.744790 / length, 0.869442 / length], abs=1e-5)
-    assert found[1].tolist() == pytest.approx([1, 0], abs=1e-5)
-    assert found.dtype == np.float32
+    rows = whitening(np.array([[8, 8], [9, 7]], np.float32))
+    assert rows[0].tolist() == pytest.approx([0.744790 / length, 0.869442 / length], abs=1e-5)
+    assert rows[1].tolist() == pytest.approx([1, 0], abs=1e-5)
+    assert rows.dtype == np.float32
 
 
 @pytest.mark.parametrize("rows", [[], [[0.6, 0.8]], [[0.6, 0.8]] * 3])
@@ -246,16 +246,16 @@ def test_a_negative_prompt_adds_its_own_evidence() -> None:
         (card("Anna"), [doc("sea", (0, 0), "blurry"), doc("fox", (0, 0), "")]),
         (card("Bert"), [doc("fox", (0, 0), "ugly, blurry")]),
     )
-    found = columns(matcher, ask("fox", "ugly"))
+    table = columns(matcher, ask("fox", "ugly"))
     # three documents; ugly and #ugly are in one; ugly, blurry, their pair and two phrases in Bert's
-    one, two = math.log(4 / 2) + 1, math.log(4 / 3) + 1  # blurry and #blurry are in two of three
-    cosine = math.sqrt(2) * one / math.sqrt(3 * one**2 + 2 * two**2)
-    assert found["negative"] == pytest.approx([0, cosine], abs=1e-6)
-    assert found["joint"] == pytest.approx([1, 1 + cosine], abs=1e-6)
-    assert found["positive"] == pytest.approx([1, 1], abs=1e-6)
-    assert found["gap_negative"] == pytest.approx([-cosine, 0], abs=1e-6)
-    assert found["has_negative"] == [1, 1]
-    assert found["best_negative"] == pytest.approx([cosine] * 2, abs=1e-6)
+    rare, common = math.log(4 / 2) + 1, math.log(4 / 3) + 1  # blurry and #blurry are in two of three
+    cosine = math.sqrt(2) * rare / math.sqrt(3 * rare**2 + 2 * common**2)
+    assert table["negative"] == pytest.approx([0, cosine], abs=1e-6)
+    assert table["joint"] == pytest.approx([1, 1 + cosine], abs=1e-6)
+    assert table["positive"] == pytest.approx([1, 1], abs=1e-6)
+    assert table["gap_negative"] == pytest.approx([-cosine, 0], abs=1e-6)
+    assert table["has_negative"] == [1, 1]
+    assert table["best_negative"] == pytest.approx([cosine] * 2, abs=1e-6)
 
 
 def test_the_kernel_sums_documents_and_the_best_one_dominates() -> None:
@@ -267,10 +267,10 @@ def test_the_kernel_sums_documents_and_the_best_one_dominates() -> None:
 
 
 def test_a_hub_without_any_document_is_told_apart_by_its_cards() -> None:
-    found = columns(hub((card("Fox"), []), (card("Sea"), [])), ask("fox", "blurry"))
-    assert found["name"] == pytest.approx([1, 0], abs=1e-6)
+    table = columns(hub((card("Fox"), []), (card("Sea"), [])), ask("fox", "blurry"))
+    assert table["name"] == pytest.approx([1, 0], abs=1e-6)
     for name in ("term", "sentence", "joint", "kernel_joint", "mean_sentence", "profile"):
-        assert found[name] == [0, 0]
+        assert table[name] == [0, 0]
     assert hub((card("Fox"), [])).baseline(ask("fox")).tolist() == [0]
 
 
@@ -286,12 +286,12 @@ def matcher_of(prompts: list[list[tuple[str, str]]], order: Sequence[int]) -> Ma
 
 
 @settings(deadline=None, max_examples=8)
-@given(prompts=HUB, asked=PROMPT, negative=PROMPT, data=st.data())
+@given(prompts=HUB, sentence=PROMPT, negative=PROMPT, data=st.data())
 @pytest.mark.wide
 def test_the_order_of_models_does_not_matter(
-    prompts: list[list[tuple[str, str]]], asked: str, negative: str, data: st.DataObject
+    prompts: list[list[tuple[str, str]]], sentence: str, negative: str, data: st.DataObject
 ) -> None:
-    requirement = Requirement.of(asked, negative, WordEncoder())
+    requirement = Requirement.of(sentence, negative, WordEncoder())
     order = data.draw(st.permutations(range(len(prompts))))
     plainly = matcher_of(prompts, range(len(prompts)))
     mixed = matcher_of(prompts, order)
@@ -300,10 +300,10 @@ def test_the_order_of_models_does_not_matter(
 
 
 @settings(deadline=None, max_examples=30)
-@given(prompts=HUB, asked=PROMPT)
+@given(prompts=HUB, sentence=PROMPT)
 @pytest.mark.wide
 def test_the_baseline_is_the_best_tf_idf_cosine_plus_the_best_sentence_cosine(
-    prompts: list[list[tuple[str, str]]], asked: str
+    prompts: list[list[tuple[str, str]]], sentence: str
 ) -> None:
     encoder = WordEncoder()
 
@@ -318,37 +318,37 @@ def test_the_baseline_is_the_best_tf_idf_cosine_plus_the_best_sentence_cosine(
         return math.log((1 + len(texts)) / (1 + counts[gram])) + 1
 
     def cosine(a: set[str], b: set[str]) -> float:
-        lengths = [math.sqrt(sum(idf(gram) ** 2 for gram in one)) or 1.0 for one in (a, b)]
+        lengths = [math.sqrt(sum(idf(gram) ** 2 for gram in terms)) or 1.0 for terms in (a, b)]
         return sum(idf(gram) ** 2 for gram in a & b) / lengths[0] / lengths[1]
 
-    bare = plain(asked)
+    bare = plain(sentence)
     query = encoder.encode([bare])[0]
 
     def score(model: list[tuple[str, str]]) -> float:
         if not model:
             return 0.0
-        known = {gram for gram in grams(asked) if gram in counts}  # as scikit-learn's vocabulary
-        term = max(cosine(known, grams(prompt)) for prompt, _ in model)
+        vocabulary = {gram for gram in grams(sentence) if gram in counts}  # as scikit-learn's vocabulary
+        term = max(cosine(vocabulary, grams(prompt)) for prompt, _ in model)
         return term + max(
             float(np.rint(encoder.encode([plain(prompt)])[0] * 360).clip(-127, 127) / 360 @ query)
             for prompt, _ in model
         )
 
-    requirement = Requirement.of(asked, "", encoder)
-    found = matcher_of(prompts, range(len(prompts))).baseline(requirement)
-    assert found.tolist() == pytest.approx([score(model) for model in prompts], abs=1e-4)
+    requirement = Requirement.of(sentence, "", encoder)
+    scores = matcher_of(prompts, range(len(prompts))).baseline(requirement)
+    assert scores.tolist() == pytest.approx([score(model) for model in prompts], abs=1e-4)
 
 
 def test_the_baselines_terms_are_scikit_learns_on_known_words() -> None:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     prompts = ["a red fox, snow", "a fox in the snow", "the sea", "ink, red ink"]
-    asked = "red fox in snow"
+    sentence = "red fox in snow"
     vectoriser = TfidfVectorizer(token_pattern=r"\w+", ngram_range=(1, 2), binary=True)
     stored = vectoriser.fit_transform(prompts)
-    known = np.concatenate([word_terms(gram) for gram in ("red fox", "fox in", "snow")])  # not "in snow"
-    query = np.intersect1d(word_terms(asked), known)
-    expected = (stored @ vectoriser.transform([asked]).T).toarray()[:, 0]
+    vocabulary = np.concatenate([word_terms(gram) for gram in ("red fox", "fox in", "snow")])  # not "in snow"
+    query = np.intersect1d(word_terms(sentence), vocabulary)
+    expected = (stored @ vectoriser.transform([sentence]).T).toarray()[:, 0]
     ours = index(*(word_terms(prompt).tolist() for prompt in prompts))
-    found = ours.cosine(query, ours.overlap(query))
-    assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    cosines = ours.cosine(query, ours.overlap(query))
+    assert cosines.tolist() == pytest.approx(expected.tolist(), rel=1e-5)

@@ -55,16 +55,16 @@ def test_phrases_are_joined_once() -> None:
 
 
 def test_room_for_letters_is_left_empty() -> None:
-    asked = "book cover, a lone rider, space at the top for the title"
-    assert "text" in default_negative("SD 1.5", "book cover, a lone rider", 7.0, request=asked)
+    request = "book cover, a lone rider, space at the top for the title"
+    assert "text" in default_negative("SD 1.5", "book cover, a lone rider", 7.0, request=request)
     assert "text" not in default_negative("SD 1.5", "book cover, a lone rider", 7.0)
     assert "text" in default_negative("SD 1.5", "a surfer with a white board", 7.0)
 
 
 def test_letters_that_are_left_out_are_excluded_with_what_they_stand_on() -> None:
-    asked = phrasing("a hand cream tube with no label")
-    assert asked.avoid == ("label",)
-    assert "text" in default_negative("SDXL 1.0", asked.prompt, 7.0)
+    phrase = phrasing("a hand cream tube with no label")
+    assert phrase.avoid == ("label",)
+    assert "text" in default_negative("SDXL 1.0", phrase.prompt, 7.0)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ CARDS = [
     card("Scaly", role="general", media=["furry art", "digital painting"], subjects=["anthro dragons"]),
     card("Neon", breadth="broad", media=["digital painting", "ink"], needed=["neonwave"], subjects=["neon"]),
 ]  # fmt: skip
-NAMES = [one.name for one in CARDS]
+NAMES = [card.name for card in CARDS]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ NAMES = [one.name for one in CARDS]
 def test_a_checkpoint_of_one_kind_answers_for_that_kind(prompt: str, candidates: str) -> None:
     off = Particular(CARDS).off(Reading.of(prompt))
     expected = ["Plain Camera", *(name for name in NAMES if name in candidates)]
-    assert [name for name, one in zip(NAMES, off, strict=True) if not one] == expected
+    assert [name for name, is_off in zip(NAMES, off, strict=True) if not is_off] == expected
 
 
 def test_a_list_of_tags_leaves_all_in() -> None:
@@ -76,11 +76,11 @@ def test_a_lora_that_makes_all_grey_is_against_colour() -> None:
         card("Loose Ink", "LoRA", media=["ink"], needed=["lsnk"], subjects=["monochrome figures"]),
         card("Loud", "LoRA", media=["ink"], needed=["vivid colors"]),
     ]
-    one = Particular(loras)
+    particular = Particular(loras)
     for prompt, against in (
         ("a bridge, ink and watercolour", [True, False, False]),
         ("a red kite, ink drawing", [True, False, False]),
         ("a bridge, ink drawing", [False, False, False]),
         ("a bridge, ink and watercolour, monochrome", [False, False, True]),
     ):
-        assert np.array_equal(one.against(Reading.of(prompt)), against), prompt
+        assert np.array_equal(particular.against(Reading.of(prompt)), against), prompt

@@ -32,8 +32,8 @@ MakeAgent = Callable[..., Agent]
     ],
 )  # fmt: skip
 def test_what_is_left_out_goes_to_the_negative_prompt(text: str, sent: str, negative: str) -> None:
-    found = Request.from_prompt(text).wishes
-    assert (found.prompt, found.negative_prompt) == (sent, negative)
+    wish = Request.from_prompt(text).wishes
+    assert (wish.prompt, wish.negative_prompt) == (sent, negative)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_what_is_left_out_goes_to_the_negative_prompt(text: str, sent: str, nega
     ],
 )
 def test_a_description_stays(text: str) -> None:
-    found = Request.from_prompt(text)
-    assert (found.wishes.prompt, found.wishes.aspect) == (text, None)
+    request = Request.from_prompt(text)
+    assert (request.wishes.prompt, request.wishes.aspect) == (text, None)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_description_stays(text: str) -> None:
     ],
 )
 def test_exclusions_of_other_languages_are_read_one_and_all(text: str, sent: str, names: str) -> None:
-    found = Request.from_prompt(text).wishes
-    assert (found.prompt, found.negative_prompt) == (sent, names)
+    wish = Request.from_prompt(text).wishes
+    assert (wish.prompt, wish.negative_prompt) == (sent, names)
 
 
 def test_a_noun_that_nobody_leaves_out_stays_in_a_foreign_description() -> None:
@@ -82,8 +82,8 @@ def test_a_noun_that_nobody_leaves_out_stays_in_a_foreign_description() -> None:
 def test_flags_leave_the_prompt_and_their_shape_is_kept() -> None:
     text = "a robot in rain --v 5 --ar 2:3 --q 2 --style raw --s 250 —niji 5"
     assert flags(text) == ("a robot in rain", ("--v 5", "--ar 2:3", "--q 2", "--style raw", "--s 250", "—niji 5"), ())  # fmt: skip
-    found = Request.from_prompt(text).wishes
-    assert (found.prompt, found.aspect) == ("a robot in rain", (2, 3))
+    wish = Request.from_prompt(text).wishes
+    assert (wish.prompt, wish.aspect) == ("a robot in rain", (2, 3))
     assert flags("two lovers -- Venice, 1910") == ("two lovers -- Venice, 1910", (), ())
 
 
@@ -97,14 +97,14 @@ def test_flags_leave_the_prompt_and_their_shape_is_kept() -> None:
     ],
 )
 def test_steps_are_heard_and_leave_the_prompt(text: str, sent: str, steps: int | None) -> None:
-    found = Request.from_prompt(text).wishes
-    assert (found.prompt, found.steps) == (sent, steps)
+    wish = Request.from_prompt(text).wishes
+    assert (wish.prompt, wish.steps) == (sent, steps)
 
 
 def test_two_shapes_are_two_pictures_of_one_and_a_note() -> None:
-    found = Request.from_prompt("a heron, 2 pics, one portrait one landscape")
-    assert (found.wishes.prompt, found.phrasing.n) == ("a heron", 2)
-    assert '"one portrait one landscape" was asked for, but a call makes pictures of one shape' in found.phrasing.notes  # fmt: skip
+    request = Request.from_prompt("a heron, 2 pics, one portrait one landscape")
+    assert (request.wishes.prompt, request.phrasing.n) == ("a heron", 2)
+    assert '"one portrait one landscape" was asked for, but a call makes pictures of one shape' in request.phrasing.notes  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,8 @@ def test_two_shapes_are_two_pictures_of_one_and_a_note() -> None:
     ],
 )
 def test_slides_are_wide(text: str, sent: str) -> None:
-    found = Request.from_prompt(text).wishes
-    assert (found.prompt, found.aspect) == (sent, (16, 9))
+    wish = Request.from_prompt(text).wishes
+    assert (wish.prompt, wish.aspect) == (sent, (16, 9))
 
 
 @pytest.mark.parametrize("ending", [" lol", " ty", ", thx lol", " haha", " plz tia"])
@@ -126,7 +126,7 @@ def test_what_people_say_last_goes(ending: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "kept"),
+    ("prompt", "is_excluded"),
     [
         ("a neon sign over a bar", False),
         ("a cake with the inscription Ada 40", False),
@@ -135,8 +135,8 @@ def test_what_people_say_last_goes(ending: str) -> None:
         ("a clay fox", True),
     ],
 )
-def test_letters_are_excluded_unless_they_are_asked_for(prompt: str, kept: bool) -> None:
-    assert ("text" in default_negative("SD 1.5", prompt, 7.0)) is kept
+def test_letters_are_excluded_unless_they_are_asked_for(prompt: str, is_excluded: bool) -> None:
+    assert ("text" in default_negative("SD 1.5", prompt, 7.0)) is is_excluded
 
 
 def test_a_wish_for_a_fast_model_that_cannot_be_had_is_a_note(make_agent: MakeAgent) -> None:

@@ -38,9 +38,9 @@ def test_a_ranker_is_a_mixture_of_lines_plus_one_hidden_layer_over_standardised_
     # The first expert scores 4, -5, 4; the second max(1.5, 0) = 1.5, 2·max(1, 0) = 2, max(4.5, 0) = 4.5.
     # The gate reads (4, 1), the greatest of each: max(4 + 1 + 0.5, 0) = 5.5 and max(-36, 0) = 0, so
     # 2.75 + log 3 - 2.75 against 0: 3 to 1 for the first expert.
-    found = ranker(np.array([[3, 6], [-3, -2], [99, 2]], np.float32))
-    assert np.exp(found).tolist() == pytest.approx([0.385973, 0.018177, 0.595850], abs=1e-6)
-    assert found.dtype == np.float32
+    log_probabilities = ranker(np.array([[3, 6], [-3, -2], [99, 2]], np.float32))
+    assert np.exp(log_probabilities).tolist() == pytest.approx([0.385973, 0.018177, 0.595850], abs=1e-6)
+    assert log_probabilities.dtype == np.float32
     assert ranker(np.zeros((0, 2), np.float32)).tolist() == []
 
 
@@ -88,9 +88,9 @@ def test_the_ranker_that_ships_fits_these_features() -> None:
 def test_candidates_are_the_k_best_with_log_probabilities_over_the_catalog(prefilter: Prefilter) -> None:
     requirement = prefilter.require("pixel art of a fox")
     everything = prefilter.rank(requirement, k=99)
-    assert {one.card.name for one in everything} == {entry.card.name for entry in ENTRIES}
-    assert sum(math.exp(one.score) for one in everything) == pytest.approx(1)
-    scores = [one.score for one in everything]
+    assert {candidate.card.name for candidate in everything} == {entry.card.name for entry in ENTRIES}
+    assert sum(math.exp(candidate.score) for candidate in everything) == pytest.approx(1)
+    scores = [candidate.score for candidate in everything]
     assert scores == sorted(scores, reverse=True)
     assert everything[0].card.name == "Tiny Pixels"
     two = prefilter.rank(requirement, k=2)
@@ -104,9 +104,9 @@ def test_candidates_are_the_k_best_with_log_probabilities_over_the_catalog(prefi
 def test_a_mask_leaves_only_what_it_allows_and_normalises_over_that(prefilter: Prefilter) -> None:
     requirement = prefilter.require("pixel art of a fox")
     mask = prefilter.allowing(lambda card: card.type == "LoRA" or card.base_model == "SDXL 1.0")
-    found = prefilter.rank(requirement, k=16, allow=mask)
-    assert {one.card.name for one in found} == {"Ink Fox Style", "Grand XL"}
-    assert sum(math.exp(one.score) for one in found) == pytest.approx(1)
+    candidates = prefilter.rank(requirement, k=16, allow=mask)
+    assert {candidate.card.name for candidate in candidates} == {"Ink Fox Style", "Grand XL"}
+    assert sum(math.exp(candidate.score) for candidate in candidates) == pytest.approx(1)
 
 
 def test_what_cannot_be_ranked_is_refused(prefilter: Prefilter) -> None:

@@ -11,7 +11,7 @@ from diffagent.data.errors import EngineError
 
 
 @pytest.mark.parametrize(
-    ("prompt", "line", "named"),
+    ("prompt", "line", "media"),
     [
         ("a fox at night", "photo; people: none", ()),
         ("a wizard in a library", "digital painting; people: men", ()),
@@ -28,14 +28,14 @@ from diffagent.data.errors import EngineError
         ("a knight, digital painting", "digital painting; people: men", ("digital painting",)),
     ],
 )
-def test_rules_read_medium_and_people(prompt: str, line: str, named: tuple[str, ...]) -> None:
-    read = Reading.of(prompt)
-    assert read.line == f"{line}; special: none"
-    assert (read.named_media, read.special) == (named, None)
+def test_rules_read_medium_and_people(prompt: str, line: str, media: tuple[str, ...]) -> None:
+    reading = Reading.of(prompt)
+    assert reading.line == f"{line}; special: none"
+    assert (reading.named_media, reading.special) == (media, None)
 
 
 @pytest.mark.parametrize(
-    ("prompt", "line", "known"),
+    ("prompt", "line", "initials"),
     [
         ("Guybrush and LeChuck ice fishing", "digital painting; people: men; special: character", "mps"),
         ("Totoro on a tram, watercolor", "watercolor; people: none; special: character", "ps"),
@@ -49,33 +49,38 @@ def test_rules_read_medium_and_people(prompt: str, line: str, named: tuple[str, 
         ("a link in a rusty chain", "photo; people: none; special: none", ""),
     ],
 )
-def test_a_well_known_character_is_read_in_its_own_medium(prompt: str, line: str, known: str) -> None:
-    read = Reading.of(prompt)
-    assert read.line == line
-    assert sorted(slot[0] for slot in read.known_slots) == sorted(known)
+def test_a_well_known_character_is_read_in_its_own_medium(prompt: str, line: str, initials: str) -> None:
+    reading = Reading.of(prompt)
+    assert reading.line == line
+    assert sorted(slot[0] for slot in reading.known_slots) == sorted(initials)
 
 
 def test_who_is_known_is_nearly_certain() -> None:
-    plain, known = (Reading.of(prompt).grammar(1.0).slots for prompt in ("a fox", "Totoro"))
+    plain, character = (Reading.of(prompt).grammar(1.0).slots for prompt in ("a fox", "Totoro"))
     assert [round(math.exp(max(slot.log_priors)), 1) for slot in plain] == [0.6, 0.6, 0.6]
-    assert all(math.exp(max(slot.log_priors)) > 0.9999 for slot in known)
+    assert all(math.exp(max(slot.log_priors)) > 0.9999 for slot in character)
 
 
 def test_the_words_that_name_a_medium_are_told_from_the_subject() -> None:
-    read = Reading.of("foxes in an oil painting")
-    assert read.words == ("fox", "in", "an", "oil", "painting")
-    assert read.medium_words == {"oil", "painting"}
+    reading = Reading.of("foxes in an oil painting")
+    assert reading.words == ("fox", "in", "an", "oil", "painting")
+    assert reading.medium_words == {"oil", "painting"}
 
 
 def test_a_line_of_the_grammar_revises_the_slots_and_nothing_else() -> None:
     draft = Reading.of("a girl with a lantern, use the Night Fox lora")
     line = "ukiyo-e; people: women; special: character"
-    read = draft.revised(line)
-    assert (read.medium, read.people, read.special, read.line) == ("ukiyo-e", "women", "character", line)
-    assert (read.words, read.named_media, read.marked_names) == (draft.words, (), ("Night Fox",))
+    reading = draft.revised(line)
+    assert (reading.medium, reading.people, reading.special, reading.line) == (
+        "ukiyo-e",
+        "women",
+        "character",
+        line,
+    )
+    assert (reading.words, reading.named_media, reading.marked_names) == (draft.words, (), ("Night Fox",))
     assert draft.revised(draft.line).line == draft.line
     assert draft.revised(draft.line).special == "none"  # somebody has read it now
-    assert read.young_women
+    assert reading.young_women
     with pytest.raises(EngineError, match="outside the request's grammar"):
         draft.revised("crayon; people: none; special: none")
     with pytest.raises(EngineError, match="outside"):
@@ -83,11 +88,11 @@ def test_a_line_of_the_grammar_revises_the_slots_and_nothing_else() -> None:
 
 
 def test_the_draft_is_the_most_probable_line_a_named_medium_more_so() -> None:
-    plain, named = Reading.of("a fox"), Reading.of("a fox, watercolor")
+    plain, watercolour = Reading.of("a fox"), Reading.of("a fox, watercolor")
     assert (plain.grammar(0.5).draft(), plain.grammar(0.5).llm_weight) == (plain.line, 0.5)
-    assert named.grammar(1.0).draft() == named.line
-    for read, certain in ((plain, 0.6), (named, 0.9)):
-        medium, people, special = read.grammar(1.0).slots
+    assert watercolour.grammar(1.0).draft() == watercolour.line
+    for reading, certain in ((plain, 0.6), (watercolour, 0.9)):
+        medium, people, special = reading.grammar(1.0).slots
         assert max(medium.log_priors) == pytest.approx(math.log(certain))
         assert people.options == PEOPLE
         for slot in (medium, people, special):
@@ -126,17 +131,17 @@ def test_lists_of_tags_are_pasted() -> None:
     ],
 )
 def test_words_of_image_boards_tell_the_medium(prompt: str, source: str, medium: str) -> None:
-    read = Reading.of(prompt, source and source.replace("…", "cloudy sky, vending machine, puddle"))
-    assert (read.medium, read.is_tagged) == (medium, medium == "anime")
-    if read.is_tagged:  # the language model is not asked for it
-        assert read.revised(read.grammar(5.0).draft()).medium == "anime"
+    reading = Reading.of(prompt, source and source.replace("…", "cloudy sky, vending machine, puddle"))
+    assert (reading.medium, reading.is_tagged) == (medium, medium == "anime")
+    if reading.is_tagged:  # the language model is not asked for it
+        assert reading.revised(reading.grammar(5.0).draft()).medium == "anime"
         with pytest.raises(EngineError):
-            read.revised("photo; people: none; special: none")
+            reading.revised("photo; people: none; special: none")
 
 
 def test_the_question_is_the_prompt_alone() -> None:
-    asked = question("A fox (at night:1.2)")
-    assert (asked.system, asked.user, asked.earlier) == (SYSTEM, "Prompt: a fox at night", ())
+    prompt = question("A fox (at night:1.2)")
+    assert (prompt.system, prompt.user, prompt.earlier) == (SYSTEM, "Prompt: a fox at night", ())
 
 
 def test_the_mark_of_a_model_is_no_word_of_the_picture() -> None:
@@ -167,10 +172,10 @@ def test_words_of_praise_alone_do_not_say_anime(prompt: str, medium: str) -> Non
 
 
 def test_what_is_in_the_picture_is_no_medium_whatever_the_language_model_says() -> None:
-    read = Reading.of("a cat reading a comic book")
-    assert (read.medium, read.named_media, "medium" in read.known_slots) == ("photo", (), True)
-    assert {"comic", "manga", "cartoon"} <= read.barred_media
-    assert "comic" not in read.grammar(3.0).slots[0].options
+    reading = Reading.of("a cat reading a comic book")
+    assert (reading.medium, reading.named_media, "medium" in reading.known_slots) == ("photo", (), True)
+    assert {"comic", "manga", "cartoon"} <= reading.barred_media
+    assert "comic" not in reading.grammar(3.0).slots[0].options
 
 
 def test_a_painting_is_no_photo_whatever_the_language_model_says() -> None:
@@ -180,7 +185,7 @@ def test_a_painting_is_no_photo_whatever_the_language_model_says() -> None:
 
 
 def test_a_character_that_nobody_knows_is_drawn() -> None:
-    read = Reading.of("Pippa Quorl from Lantern Hollowmere baking bread")
-    assert (read.medium, read.home, read.special) == ("digital painting", "illustration", None)
+    reading = Reading.of("Pippa Quorl from Lantern Hollowmere baking bread")
+    assert (reading.medium, reading.home, reading.special) == ("digital painting", "illustration", None)
     assert Reading.of("Totoro on a tram, watercolor").home == "anime"
     assert Reading.of("a baker from Lisbon").home is None

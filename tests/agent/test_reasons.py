@@ -42,8 +42,8 @@ def test_a_general_request_says_what_was_read_and_why_this_checkpoint() -> None:
 
 def test_a_lora_says_which_words_it_answers_to_and_what_it_runs_on() -> None:
     reading = Reading.of("a village with a girl, in watercolor")
-    found = reasons(reading, [WASHES], BRUSHES, added=["wshs"])
-    assert found == (
+    lines = reasons(reading, [WASHES], BRUSHES, added=["wshs"])
+    assert lines == (
         "The request names its medium, watercolor, and a woman or girl is named.",
         "The request names watercolor: the LoRA Washes draws it "
         "(style: watercolor, landscapes; watercolor; well known).",
@@ -71,9 +71,9 @@ def test_an_agents_decision_carries_them_with_the_models_pages(make_agent: Calla
     assert decision.added == ("inkfox",)
     assert "Added to the prompt: inkfox." in decision.reasons
     assert decision.url == "https://civitai.com/models/33?modelVersionId=34"
-    found = decision.to_dict()
-    assert found["reasons"] == list(decision.reasons)
-    assert found["candidates"][0]["url"] == decision.url
+    answer = decision.to_dict()
+    assert answer["reasons"] == list(decision.reasons)
+    assert answer["candidates"][0]["url"] == decision.url
 
 
 def test_an_answer_is_a_decision_and_what_its_target_takes(make_agent: Callable[..., Agent]) -> None:

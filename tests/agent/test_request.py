@@ -42,7 +42,9 @@ def test_every_way_in_takes_every_option() -> None:
 
 
 def test_every_option_is_described_on_the_command_line() -> None:
-    options = {one.name: one for one in call_command.params if isinstance(one, click.Option)}
+    options = {
+        parameter.name: parameter for parameter in call_command.params if isinstance(parameter, click.Option)
+    }
     assert all(options[name].help for name in FIELDS - {"prompt"})
     assert options["commercial"].is_flag
     assert options["seed"].type.name == "integer"
@@ -84,14 +86,16 @@ def test_prompts_that_say_nothing_are_refused(prompt: Any) -> None:
 
 
 def test_an_option_goes_before_the_prompts_words() -> None:
-    spoken = Request.from_prompt("a fox, 512x768, 20 steps, seed 3").wishes
-    assert (spoken.size, spoken.steps, spoken.seed) == ((512, 768), 20, 3)
-    given = Request.from_prompt(
+    wish = Request.from_prompt("a fox, 512x768, 20 steps, seed 3").wishes
+    assert (wish.size, wish.steps, wish.seed) == ((512, 768), 20, 3)
+    override = Request.from_prompt(
         "a fox, 512x768, 20 steps, seed 3", height=640, sampling_steps=30, seed=0, clip_skip=2
     ).wishes
-    assert (given.size, given.steps, given.seed, given.clip_skip) == ((512, 640), 30, 0, 2)
-    named = Request.from_prompt("a fox, using Euler a", sampling_method="DPM++ 2M", scheduler="Karras").wishes
-    assert named.sampler == "DPM++ 2M Karras"
+    assert (override.size, override.steps, override.seed, override.clip_skip) == ((512, 640), 30, 0, 2)
+    choice = Request.from_prompt(
+        "a fox, using Euler a", sampling_method="DPM++ 2M", scheduler="Karras"
+    ).wishes
+    assert choice.sampler == "DPM++ 2M Karras"
     with pytest.raises(BadInput, match="no sampler is named 'Dreamy'"):
         _ = Request.from_prompt("a fox", sampling_method="Dreamy").wishes
     with pytest.raises(BadInput, match="give sampling_method"):

@@ -65,18 +65,20 @@ def test_what_many_log_probabilities_add_up_to() -> None:
 def first(agent: Agent, prompt: str) -> tuple[list[str], list[str]]:
     """The first ten by suitability of the entries in question, and of all where the others are ruled out."""
     pending = agent.prepare(Request.from_prompt(prompt))
-    read, matches, shelf = pending.reading, pending.matches, agent.shelf
+    reading, matches, shelf = pending.reading, pending.matches, agent.shelf
     assert matches is not None
     logits = agent.suitability._logits(
-        features(agent.facts, read, matches.columns, matches.ranked)
+        features(agent.facts, reading, matches.columns, matches.ranked)
     )  # in double
-    about = shelf.in_question(read, matches.columns[:, 0])
-    off = shelf.particular.off(read) & ~shelf.marked(read)
+    about = shelf.in_question(reading, matches.columns[:, 0])
+    off = shelf.particular.off(reading) & ~shelf.marked(reading)
     allow = matches.allow & np.where(agent.facts.is_lora, about, ~off)
     every = best_candidates(agent.prefilter.cards, logits, allow, 10)
-    chosen = agent._rank_suitable(read, matches, 10, agent.section)
-    assert [one.score for one in chosen] == pytest.approx([one.score for one in every], abs=1e-4)
-    return [one.card.air for one in chosen], [one.card.air for one in every]
+    chosen = agent._rank_suitable(reading, matches, 10, agent.section)
+    assert [candidate.score for candidate in chosen] == pytest.approx(
+        [candidate.score for candidate in every], abs=1e-4
+    )
+    return [candidate.card.air for candidate in chosen], [candidate.card.air for candidate in every]
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +106,15 @@ def test_an_index_is_kept_until_the_catalog_changes(
     with Catalog.open(double) as catalog:
         entries = catalog.entries()
         assert KeptIndex.of(double).read() is None
-        made, space = prefilter._index(catalog, entries, large=8_000)
-        kept = KeptIndex.of(double).read()
-    assert kept is not None
-    assert not kept[0].vectors.flags.writeable  # mapped
-    assert (kept[0].vectors == made.vectors).all()
-    assert (kept[0].negatives.documents == made.negatives.documents).all()
-    assert (kept[0].profiles.norms == made.profiles.norms).all()
-    assert (kept[1].lengths == space.lengths).all()
-    assert (kept[1].whitening.matrix == space.whitening.matrix).all()
+        index, space = prefilter._index(catalog, entries, large=8_000)
+        copy = KeptIndex.of(double).read()
+    assert copy is not None
+    assert not copy[0].vectors.flags.writeable  # mapped
+    assert (copy[0].vectors == index.vectors).all()
+    assert (copy[0].negatives.documents == index.negatives.documents).all()
+    assert (copy[0].profiles.norms == index.profiles.norms).all()
+    assert (copy[1].lengths == space.lengths).all()
+    assert (copy[1].whitening.matrix == space.whitening.matrix).all()
     path = KeptIndex.of(double).path
     assert replace(KeptIndex.of(double), stamp="1 2 3").read() is None
     path.write_bytes(path.read_bytes()[:-5])
@@ -127,8 +129,8 @@ def test_a_folder_that_cannot_be_written_keeps_no_index(
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "file"))
     (tmp_path / "file").write_text("no folder")
     with Catalog.open(double) as catalog:
-        found, _ = prefilter._index(catalog, catalog.entries(), large=10)
-    assert len(found.count) == 8_000
+        index, _ = prefilter._index(catalog, catalog.entries(), large=10)
+    assert len(index.count) == 8_000
 
 
 def test_an_import_holds_some_entries_at_a_time(tmp_path: Path, encoder: WordEncoder) -> None:
@@ -182,11 +184,11 @@ def test_75000_entries_load_in_10_seconds_and_2_gb(tmp_path: Path) -> None:
     def measured(catalog: Path) -> dict[str, float]:
         command = [sys.executable, "-c", LOAD, str(catalog)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found: dict[str, float] = json.loads(done.stdout)
-        return found
+        figures: dict[str, float] = json.loads(done.stdout)
+        return figures
 
-    made, kept, small = measured(large), measured(large), measured(default_catalog())
+    first, second, small = measured(large), measured(large), measured(default_catalog())
     KeptIndex.of(large).path.unlink()
-    assert kept["load"] <= 10
-    assert max(made["peak_mb"], kept["peak_mb"]) <= 2048
-    assert kept["call"] <= 2 * small["call"]
+    assert second["load"] <= 10
+    assert max(first["peak_mb"], second["peak_mb"]) <= 2048
+    assert second["call"] <= 2 * small["call"]

@@ -108,7 +108,7 @@ def test_a_character_that_only_others_know_is_drawn_by_them(make_grown: MakeAgen
     assert decision.call.model == "Mira"  # type: ignore[union-attr]
     assert "Mira is for Illustrious" in decision.notes[0]  # type: ignore[union-attr]
     assert agent.call("Mira at a harbour").model != "Mira"  # half a name may be anybody's
-    known = replace(
+    lora = replace(
         ENTRIES[2].card,
         name="Ink Mira",
         air="urn:air:sd1:lora:civitai:8@9",
@@ -116,7 +116,7 @@ def test_a_character_that_only_others_know_is_drawn_by_them(make_grown: MakeAgen
         version_id=9,
         attributes=Attributes.parse({"role": "character", "media": ["ink"], "subjects": ["mira vexholm"]}),
     )
-    agent = make_grown((*NEWER, Entry(known)))
+    agent = make_grown((*NEWER, Entry(lora)))
     assert agent.call("Mira Vexholm at a harbour").model == "Ink Mira"
 
 
@@ -197,8 +197,8 @@ def test_no_negative_prompt_is_sent_where_none_is_read(make_grown: MakeAgent) ->
         '"no people" stands in the prompt: Flux.1 D reads no negative prompt',
         '"text" was left out: Flux.1 D reads no negative prompt',
     ]
-    given = agent.decide_many([{"prompt": "flux: a harbour", "negative_prompt": "fog"}])[0]
-    assert given.call.negative_prompt == ""  # type: ignore[union-attr]
+    answer = agent.decide_many([{"prompt": "flux: a harbour", "negative_prompt": "fog"}])[0]
+    assert answer.call.negative_prompt == ""  # type: ignore[union-attr]
 
 
 def test_a_style_is_not_named_by_a_character_that_the_base_model_knows(make_grown: MakeAgent) -> None:

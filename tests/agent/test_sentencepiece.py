@@ -45,18 +45,18 @@ def test_the_letter_that_is_trained_is_the_letter_that_is_read(llama: Transforme
 
 
 def test_a_server_is_asked_for_the_same_letters(llama: TransformersEngine) -> None:
-    seen: list[list[int]] = []
+    batches: list[list[int]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/models":
             return httpx.Response(200, json={"data": [{"id": "llama"}]})
-        seen.append(json.loads(request.content)["logprob_token_ids"])
-        given = {f"token_id:{token}": -1.0 for token in seen[-1]}
-        return httpx.Response(200, json={"choices": [{"index": 0, "logprobs": {"top_logprobs": [given]}}]})
+        batches.append(json.loads(request.content)["logprob_token_ids"])
+        logprobs = {f"token_id:{token}": -1.0 for token in batches[-1]}
+        return httpx.Response(200, json={"choices": [{"index": 0, "logprobs": {"top_logprobs": [logprobs]}}]})
 
     remote = Remote("https://llm.invalid", transport=httpx.MockTransport(answer))
     EndpointEngine(remote, llama.chat, llama.digest).choose(PROMPT, LABELS)
-    assert [[llama.chat.tokenizer.id_to_token(token) for token in ids] for ids in seen] == [list(LABELS)]
+    assert [[llama.chat.tokenizer.id_to_token(token) for token in ids] for ids in batches] == [list(LABELS)]
 
 
 def test_a_draft_that_holds_costs_no_pass_after_choose(

@@ -33,8 +33,8 @@ class Told(FakeComfyUI):
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path.startswith("/view_metadata/"):
-            found = self.metadata.get(query["filename"])
-            return (404, "text/plain", b"") if found is None else as_json(found)
+            metadata = self.metadata.get(query["filename"])
+            return (404, "text/plain", b"") if metadata is None else as_json(metadata)
         return super().answer(method, path, query, body)
 
 
@@ -51,11 +51,13 @@ def test_models_of_a_server_become_entries(path: Path, tmp_path: Path) -> None:
         }
     }
     with serving(server) as url:
-        found = with_server_models(path, "comfyui", url, encoder=TextEncoder.load(), folder=tmp_path / "kept")
-        assert found.added == ("ponyDream", "Paper Lantern")
-        assert found.left_out == ("nameless.safetensors",)
-        assert "nameless.safetensors" in " ".join(found.lines(url))
-        with Catalog.open(found.path) as opened:
+        outcome = with_server_models(
+            path, "comfyui", url, encoder=TextEncoder.load(), folder=tmp_path / "kept"
+        )
+        assert outcome.added == ("ponyDream", "Paper Lantern")
+        assert outcome.left_out == ("nameless.safetensors",)
+        assert "nameless.safetensors" in " ".join(outcome.lines(url))
+        with Catalog.open(outcome.path) as opened:
             pony, lantern = opened.find("ponyDream"), opened.find("Paper Lantern")
             assert (pony.type, pony.base_model, pony.file_name) == (
                 "Checkpoint",
@@ -68,10 +70,10 @@ def test_models_of_a_server_become_entries(path: Path, tmp_path: Path) -> None:
             there = read_installed("comfyui", url, opened, cache=tmp_path / "kept")
             assert there.names[lantern.air] == "lantern.safetensors"
             assert there.names[AURORA.air] == "sd15/aurora_v2.safetensors"
-        asked = len(server.seen)
+        count = len(server.seen)
         again = with_server_models(path, "comfyui", url, folder=tmp_path / "kept")  # without an encoder
-        assert again == found
-        assert [line for line in server.seen[asked:] if "view_metadata" not in line] == []
+        assert again == outcome
+        assert [line for line in server.seen[count:] if "view_metadata" not in line] == []
 
 
 def test_a_server_that_has_nothing_new_leaves_the_catalog_as_it_is(path: Path, tmp_path: Path) -> None:
@@ -83,8 +85,8 @@ def test_a1111_tells_hashes_and_metadata(path: Path, tmp_path: Path) -> None:
     server = FakeA1111()
     server.checkpoints = (("sdxl/brook.safetensors", "77" * 32),)
     with serving(server) as url:
-        found = with_server_models(path, "a1111", url, encoder=TextEncoder.load(), folder=tmp_path / "kept")
-    with Catalog.open(found.path) as opened:
+        outcome = with_server_models(path, "a1111", url, encoder=TextEncoder.load(), folder=tmp_path / "kept")
+    with Catalog.open(outcome.path) as opened:
         brook = opened.find("brook")
     assert (brook.sha256, brook.base_model) == ("77" * 32, "SDXL 1.0")
     assert brook.air.endswith("local:" + "77" * 32)
@@ -145,17 +147,19 @@ def test_comfyui_on_this_machine_tells_where_the_headers_lie(path: Path, tmp_pat
     (tmp_path / "models/cut.safetensors").write_bytes(b"\x10\0\0")
     a_lora(tmp_path / "loras/sub/lantern.safetensors", {"modelspec.title": "Paper Lantern"})
     with serving(server) as url:
-        found = with_server_models(path, "comfyui", url, encoder=TextEncoder.load(), folder=tmp_path / "kept")
-    assert found.added == ("harbour", "Paper Lantern")
-    assert found.left_out == ("cut.safetensors",)
-    assert found.unfit == ("mended.safetensors (inpainting)", "soft.safetensors (VAE)")
+        outcome = with_server_models(
+            path, "comfyui", url, encoder=TextEncoder.load(), folder=tmp_path / "kept"
+        )
+    assert outcome.added == ("harbour", "Paper Lantern")
+    assert outcome.left_out == ("cut.safetensors",)
+    assert outcome.unfit == ("mended.safetensors (inpainting)", "soft.safetensors (VAE)")
     assert [line for line in server.seen if "view_metadata" in line] == [
         "GET /view_metadata/checkpoints?filename=cut.safetensors"
     ]
-    with Catalog.open(found.path) as opened:
+    with Catalog.open(outcome.path) as opened:
         assert opened.find("harbour").base_model == "SD 1.5"
     assert "no text becomes a picture with them: mended.safetensors (inpainting)" in " ".join(
-        found.lines("u")
+        outcome.lines("u")
     )
 
 
@@ -164,8 +168,8 @@ def test_each_file_is_asked_for_in_its_own_folder(path: Path, tmp_path: Path) ->
     server.checkpoints, server.loras = [], []
     server.transformers, server.ggufs = ["one.safetensors"], ["two.gguf"]
     with serving(server) as url:
-        found = with_server_models(path, "comfyui", url, folder=tmp_path / "kept")
-    assert found.left_out == ("one.safetensors", "two.gguf")
+        outcome = with_server_models(path, "comfyui", url, folder=tmp_path / "kept")
+    assert outcome.left_out == ("one.safetensors", "two.gguf")
     assert [line for line in server.seen if "view_metadata" in line] == [
         "GET /view_metadata/diffusion_models?filename=one.safetensors",
         "GET /view_metadata/diffusion_models?filename=two.gguf",

@@ -33,8 +33,8 @@ def card(**usage: dict[object, int]) -> Card:
     return Card("Fox", "Checkpoint", "SD 1.5", "urn:air:sd1:checkpoint:civitai:1@2", usage=Usage(**usage))
 
 
-def first(found: dict[str, Setting]) -> tuple[object, ...]:
-    return tuple(found[name].values[0] for name in FIELDS)
+def first(offers: dict[str, Setting]) -> tuple[object, ...]:
+    return tuple(offers[name].values[0] for name in FIELDS)
 
 
 def shares(setting: Setting) -> dict[object, float]:
@@ -42,24 +42,24 @@ def shares(setting: Setting) -> dict[object, float]:
 
 
 def test_what_five_images_agree_on_goes_before_the_base_models_usual() -> None:
-    own = card(sampler={"Euler a": 9, "DDIM": 4})
-    found = settings(own, Usage(sampler={"UniPC": 50, "Euler a": 50}), NOTHING)["sampler"]
+    model = card(sampler={"Euler a": 9, "DDIM": 4})
+    setting = settings(model, Usage(sampler={"UniPC": 50, "Euler a": 50}), NOTHING)["sampler"]
     # 9 images, and one more of which the table's value has half and the family's two a quarter each
-    assert found.values == ("Euler a", "DPM++ 2M Karras", "UniPC")
-    assert shares(found) == pytest.approx(
+    assert setting.values == ("Euler a", "DPM++ 2M Karras", "UniPC")
+    assert shares(setting) == pytest.approx(
         {"Euler a": 9.25 / 10, "DPM++ 2M Karras": 0.5 / 10, "UniPC": 0.25 / 10}
     )
 
 
 def test_a_base_models_own_guidance_is_its_rows() -> None:
     advised = Usage(steps={40: 5}, cfg_scale={7.0: 5})
-    own = Card(
+    model = Card(
         "Large", "Checkpoint", "SD 3.5 Large",
         "urn:air:sd3:diffusionmodel:huggingface:stabilityai/stable-diffusion-3.5-large", usage=advised,
     )  # fmt: skip
-    found = settings(own, advised, NOTHING)
-    assert (found["steps"].values[0], found["cfg_scale"].values[0]) == (40, 3.5)
-    tuned = replace(own, air="urn:air:sd3:diffusionmodel:huggingface:moor/large")
+    offers = settings(model, advised, NOTHING)
+    assert (offers["steps"].values[0], offers["cfg_scale"].values[0]) == (40, 3.5)
+    tuned = replace(model, air="urn:air:sd3:diffusionmodel:huggingface:moor/large")
     assert settings(tuned, advised, NOTHING)["cfg_scale"].values[0] == 7.0
 
 
@@ -74,9 +74,11 @@ def test_a_base_models_own_guidance_is_its_rows() -> None:
 def test_a_base_model_that_is_always_used_with_a_schedule_has_it(
     base_model: str, used: dict[object, int], samplers: tuple[str, ...]
 ) -> None:
-    own = Card("Fox", "Checkpoint", base_model, "urn:air:x:checkpoint:civitai:1@2", usage=Usage(sampler=used))
-    assert settings(own, Usage(), NOTHING)["sampler"].values == samplers
-    wished = settings(own, Usage(), replace(NOTHING, sampler="Euler"))["sampler"].values
+    model = Card(
+        "Fox", "Checkpoint", base_model, "urn:air:x:checkpoint:civitai:1@2", usage=Usage(sampler=used)
+    )
+    assert settings(model, Usage(), NOTHING)["sampler"].values == samplers
+    wished = settings(model, Usage(), replace(NOTHING, sampler="Euler"))["sampler"].values
     assert wished == (("Euler",) if base_model == "SD 1.5" else samplers)
 
 
@@ -89,9 +91,9 @@ def test_four_images_are_not_enough() -> None:
 
 def test_numbers_agree_within_a_span() -> None:
     near = card(steps={28: 2, 30: 2, 33: 1, 45: 2}, cfg_scale={8.0: 3, 9.0: 2, 4.0: 2})
-    found = settings(near, Usage(), NOTHING)
+    offers = settings(near, Usage(), NOTHING)
     # the median of 25 (the table's), 28, 28, 30, 30, 33
-    assert (found["steps"].values[0], found["cfg_scale"].values[0]) == (28, 8.0)
+    assert (offers["steps"].values[0], offers["cfg_scale"].values[0]) == (28, 8.0)
     apart = card(steps={28: 2, 34: 2, 45: 3}, cfg_scale={8.0: 3, 9.5: 2, 4.0: 2})
     assert first(settings(apart, Usage(), NOTHING))[2:] == (25, 7.0)
 
@@ -115,8 +117,8 @@ def test_a_lora_without_settings_of_its_own_has_its_carriers() -> None:
 
 
 def test_an_xl_model_has_its_base_models_settings() -> None:
-    found = settings(replace(card(), base_model="SDXL 1.0"), Usage(), NOTHING)
-    assert first(found) == ((1024, 1024), "DPM++ 2M Karras", 30, 7.0)
+    offers = settings(replace(card(), base_model="SDXL 1.0"), Usage(), NOTHING)
+    assert first(offers) == ((1024, 1024), "DPM++ 2M Karras", 30, 7.0)
 
 
 def test_a_base_model_that_the_table_does_not_know_has_its_familys_settings() -> None:
@@ -136,23 +138,23 @@ def test_values_that_no_call_may_have_are_left_out() -> None:
         ),
         base_model="Toy DiT",
     )
-    found = settings(odd, Usage(), NOTHING)
-    assert first(found) == ((640, 448), "Euler a", 25, 6.0)
-    assert (found["size"].values, found["sampler"].values) == (((640, 448),), ("Euler a",))
+    offers = settings(odd, Usage(), NOTHING)
+    assert first(offers) == ((640, 448), "Euler a", 25, 6.0)
+    assert (offers["size"].values, offers["sampler"].values) == (((640, 448),), ("Euler a",))
 
 
 def test_at_most_six_values_are_offered() -> None:
     family = Usage(sampler=dict.fromkeys(SAMPLERS, 10), steps=dict.fromkeys(range(20, 30), 3))
-    found = settings(card(), family, NOTHING)
-    assert [len(found[name].values) for name in ("sampler", "steps")] == [6, 6]
-    assert sum(shares(found["sampler"]).values()) == pytest.approx(1)
+    offers = settings(card(), family, NOTHING)
+    assert [len(offers[name].values) for name in ("sampler", "steps")] == [6, 6]
+    assert sum(shares(offers["sampler"]).values()) == pytest.approx(1)
 
 
 def test_wishes_override_usage() -> None:
-    own = card(sampler={"Euler a": 9}, steps={20: 9}, cfg_scale={7.0: 9}, size={"512x512": 9})
+    model = card(sampler={"Euler a": 9}, steps={20: 9}, cfg_scale={7.0: 9}, size={"512x512": 9})
     wished = Wishes("a fox", size=(1024, 768), sampler="DDIM", steps=31, cfg_scale=3.5)
-    found = settings(own, Usage(), wished)
-    assert {name: (one.values, one.log_priors) for name, one in found.items()} == {
+    offers = settings(model, Usage(), wished)
+    assert {name: (setting.values, setting.log_priors) for name, setting in offers.items()} == {
         "size": (((1024, 768),), (0.0,)),
         "sampler": (("DDIM",), (0.0,)),
         "steps": ((31,), (0.0,)),
@@ -184,37 +186,37 @@ def test_the_clip_skip_that_most_images_name() -> None:
     assert clip_skip(card(clip_skip={2: 5}, sampler={"DDIM": 11})) is None  # six images are silent: 1
     assert clip_skip(card(clip_skip={2: 4})) is clip_skip(card(clip_skip={7: 9})) is None
     assert clip_skip(card(), card(clip_skip={2: 6})) == 2  # the carrier's
-    anime, photo = (replace(card(), attributes=drawing(one)) for one in ("anime", "photo"))
+    anime, photo = (replace(card(), attributes=drawing(medium)) for medium in ("anime", "photo"))
     assert (clip_skip(anime), clip_skip(photo), clip_skip(anime, photo)) == (2, None, None)
     assert clip_skip(replace(anime, base_model="SDXL 1.0")) is None
 
 
 def test_no_model_counts_for_more_than_ten_images_a_value() -> None:
-    found = pooled([Usage(steps={20: 400, 30: 2}), Usage(steps={30: 3}, clip_skip={2: 9})])
-    assert found == Usage(steps={20: 10, 30: 5})
+    pool = pooled([Usage(steps={20: 400, 30: 2}), Usage(steps={30: 3}, clip_skip={2: 9})])
+    assert pool == Usage(steps={20: 10, 30: 5})
 
 
 SIZES = st.tuples(st.integers(1, 300), st.integers(1, 300)).map(lambda s: f"{s[0] * 8}x{s[1] * 8}")
 
 
 @given(
-    own=st.dictionaries(SIZES, st.integers(1, 50), max_size=8),
+    counts=st.dictionaries(SIZES, st.integers(1, 50), max_size=8),
     family=st.dictionaries(SIZES, st.integers(1, 50), max_size=8),
     aspect=st.none() | st.tuples(st.integers(1, 21), st.integers(1, 21)),
     sampler=st.dictionaries(st.sampled_from([*SAMPLERS, "Magic"]), st.integers(1, 50), max_size=8),
 )
 def test_every_offer_is_legal_and_its_priors_sum_to_1(
-    own: dict[str, int],
+    counts: dict[str, int],
     family: dict[str, int],
     aspect: tuple[int, int] | None,
     sampler: dict[str, int],
 ) -> None:
-    found = settings(card(size=own, sampler=sampler), Usage(size=family), Wishes("a fox", aspect=aspect))
-    for setting in found.values():
+    offers = settings(card(size=counts, sampler=sampler), Usage(size=family), Wishes("a fox", aspect=aspect))
+    for setting in offers.values():
         assert len(set(setting.values)) == len(setting.values) <= 6
         assert sum(shares(setting).values()) == pytest.approx(1)
-    assert set(found["sampler"].values) <= set(SAMPLERS)
-    for sides in found["size"].values:
+    assert set(offers["sampler"].values) <= set(SAMPLERS)
+    for sides in offers["size"].values:
         assert all(64 <= side <= 4096 and side % 8 == 0 for side in sides)
 
 
@@ -224,16 +226,16 @@ def test_no_entry_of_the_catalog_leaves_its_base_models_table(every: int) -> Non
         cards = catalog.cards(Filter(among=catalog.unasked))
     assert len(cards) == 5716
     usual = by_family(cards)
-    for one in cards[::every]:
-        row = find(one.base_model)
+    for card in cards[::every]:
+        row = find(card.base_model)
         assert row is not None
         assert row.samplers is not None
         assert row.guidance is not None
-        found = settings(one, usual[row.family], NOTHING)
-        assert set(found["size"].values) <= set(row.shapes), one.name
-        assert set(found["sampler"].values) <= set(row.samplers), one.name
-        assert all(15 <= steps <= 50 for steps in found["steps"].values), one.name
-        assert all(3 <= cfg <= 12 for cfg in found["cfg_scale"].values), one.name
-        assert clip_skip(one) in (None, 1, 2)
-        assert 0.1 <= lora_weight(one) <= 2
+        offers = settings(card, usual[row.family], NOTHING)
+        assert set(offers["size"].values) <= set(row.shapes), card.name
+        assert set(offers["sampler"].values) <= set(row.samplers), card.name
+        assert all(15 <= steps <= 50 for steps in offers["steps"].values), card.name
+        assert all(3 <= cfg <= 12 for cfg in offers["cfg_scale"].values), card.name
+        assert clip_skip(card) in (None, 1, 2)
+        assert 0.1 <= lora_weight(card) <= 2
     assert {row.steps_range for row in TABLE if row.entries == "crawled"} == {(15, 50), (10, 50)}

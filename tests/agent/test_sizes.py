@@ -23,8 +23,8 @@ def test_who_works_at_a_place_is_a_person(prompt: str, size: tuple[int, int]) ->
 
 
 def best(used: Counts, wished: Wishes, row: BaseModelFacts = SD, *, is_general: bool = False) -> object:
-    found = sizes(used, {}, row, wished, is_general=is_general)
-    return max(found, key=lambda size: found[size])
+    weights = sizes(used, {}, row, wished, is_general=is_general)
+    return max(weights, key=lambda size: weights[size])
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_the_subject_says_the_shape_where_nothing_else_does(
     row=st.sampled_from([SD, XL, OTHER]),
 )
 def test_every_size_is_legal(used: Counts, aspect: tuple[int, int] | None, row: BaseModelFacts) -> None:
-    found = sizes(used, {}, row, Wishes("a fox", aspect=aspect))
-    for size, weight in found.items():
+    weights = sizes(used, {}, row, Wishes("a fox", aspect=aspect))
+    for size, weight in weights.items():
         assert weight > 0
         assert all(64 <= side <= 4096 and side % 8 == 0 for side in size)
         assert aspect is not None or not row.shapes or size in row.shapes

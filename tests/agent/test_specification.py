@@ -60,10 +60,10 @@ def test_word_terms_are_bare_words_and_their_pairs() -> None:
 
 @given(text=TEXT)
 def test_terms_are_sorted_distinct_and_the_same_in_any_case_of_ascii(text: str) -> None:
-    for found in (terms(text), word_terms(text)):
-        assert found.dtype == np.uint32
-        assert found.tolist() == sorted(set(found.tolist()))
-        assert found.max(initial=0) <= IDS
+    for ids in (terms(text), word_terms(text)):
+        assert ids.dtype == np.uint32
+        assert ids.tolist() == sorted(set(ids.tolist()))
+        assert ids.max(initial=0) <= IDS
     ascii_text = text.encode("ascii", "ignore").decode()
     assert terms(ascii_text.upper()).tolist() == terms(ascii_text.lower()).tolist()
 
@@ -100,7 +100,7 @@ def test_documents_of_nothing() -> None:
 
 def split(packed: PackedSpecification) -> list[list[int]]:
     edges = np.cumsum(packed.lengths)[:-1]
-    return [one.tolist() for one in np.split(packed.hashed, edges)]
+    return [part.tolist() for part in np.split(packed.hashed, edges)]
 
 
 @settings(deadline=None)
@@ -121,9 +121,9 @@ def test_a_packed_specification_gives_back_every_list_and_vector(pairs: list[tup
 
 
 def test_the_layout_is_counts_then_terms_then_vectors() -> None:
-    one = Document(np.array([3, -4], np.int8), np.array([7 | MATCHED], np.uint32), _terms(9, 10))
+    document = Document(np.array([3, -4], np.int8), np.array([7 | MATCHED], np.uint32), _terms(9, 10))
     bare = Card(name="", type="Checkpoint", base_model="SD 1.5", air="")
-    blob = specify(bare, [one])
+    blob = specify(bare, [document])
     expected = struct.pack("<2I5I", 1, 2, 1, 2, 0, 0, 1) + struct.pack("<4I", 7 | MATCHED, 9, 10, 7)
     assert blob == expected + bytes([3, 252])
 
@@ -163,12 +163,12 @@ def test_other_models_words_stay() -> None:
 def test_a_specification_of_some_documents_is_that_of_those_alone(encoder: WordEncoder) -> None:
     card = invented(5, "Fox", [], tags=("snow",)).card
     docs = documents([("a fox", "blurry"), ("a hare, snow", ""), ("a castle", "text")], encoder)
-    whole, kept = PackedSpecification.read(specify(card, docs)), [True, False, True]
+    whole, mask = PackedSpecification.read(specify(card, docs)), [True, False, True]
     expected = PackedSpecification.read(specify(card, [docs[0], docs[2]]))
-    found = whole.only(np.array(kept))
-    assert found.lengths.tolist() == expected.lengths.tolist()
-    assert found.hashed.tolist() == expected.hashed.tolist()
-    assert found.embeddings.tolist() == expected.embeddings.tolist()
+    part = whole.only(np.array(mask))
+    assert part.lengths.tolist() == expected.lengths.tolist()
+    assert part.hashed.tolist() == expected.hashed.tolist()
+    assert part.embeddings.tolist() == expected.embeddings.tolist()
     none = whole.only(np.zeros(3, bool))
     assert len(none.embeddings) == 0
     assert none.lengths.tolist() == PackedSpecification.read(specify(card, [])).lengths.tolist()

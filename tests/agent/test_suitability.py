@@ -34,9 +34,9 @@ FACTS = ShelfFacts(CardShelf(CARDS))
 COLUMNS = np.arange(18, dtype=np.float32).reshape(3, 6)
 
 
-def table(read: Reading) -> list[dict[str, float]]:
+def table(reading: Reading) -> list[dict[str, float]]:
     """The features that are not 0, of each card."""
-    rows = features(FACTS, read, COLUMNS, np.array([-1.0, -20.0, -3.0]))
+    rows = features(FACTS, reading, COLUMNS, np.array([-1.0, -20.0, -3.0]))
     assert rows.shape == (3, len(FEATURES))
     return [{name: float(x) for name, x in zip(FEATURES, row, strict=True) if x} for row in rows]
 
@@ -61,8 +61,10 @@ def test_a_plain_request_by_hand() -> None:
 
 
 def test_a_named_medium_and_a_special_style_by_hand() -> None:
-    read = Reading.of("a village of old men, watercolor").revised("watercolor; people: men; special: style")
-    camera, glamour, washes = table(read)
+    reading = Reading.of("a village of old men, watercolor").revised(
+        "watercolor; people: men; special: style"
+    )
+    camera, glamour, washes = table(reading)
     assert camera.keys() >= {"photo_for_drawn", "special"}
     assert camera.keys().isdisjoint({"kin", "first", "nobody_for_people", "style_named"})
     assert glamour["kin"] == pytest.approx(0.5 * 0.85)  # illustration serves watercolor, and comes second

@@ -68,13 +68,13 @@ def test_only_the_description_is_sent(text: str, sent: str) -> None:
     ],
 )
 def test_what_an_earlier_picture_had_is_excluded(text: str, sent: str, avoid: tuple[str, ...]) -> None:
-    read = phrasing(text)
-    assert (read.prompt, read.avoid) == (sent, avoid)
+    phrase = phrasing(text)
+    assert (phrase.prompt, phrase.avoid) == (sent, avoid)
 
 
 def test_a_count_behind_talk_is_read() -> None:
-    read = phrasing("can you generate 3 images of a cat? I need them for a contest")
-    assert (read.prompt, read.n) == ("a cat", 3)
+    phrase = phrasing("can you generate 3 images of a cat? I need them for a contest")
+    assert (phrase.prompt, phrase.n) == ("a cat", 3)
 
 
 CAPTIONS = """\

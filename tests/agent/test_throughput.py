@@ -22,11 +22,11 @@ def test_prompts_are_all_different() -> None:
 
 def test_the_same_prompts_together_and_one_by_one(make_agent: Callable[..., Agent]) -> None:
     engine = Batches()
-    found = throughput(make_agent(engine, Fusion(choice_weight=1.0)), prompts(5), make_agent())
+    figures = throughput(make_agent(engine, Fusion(choice_weight=1.0)), prompts(5), make_agent())
     assert engine.sizes == [0, 3, 0, 3, 2, 0]
     assert len(engine.asked) == len(WARM) + 10
-    assert list(found) == ["n", "calls_per_s", "one_by_one_per_s", "ratio", "transformers_per_s"]
-    assert found["ratio"] == pytest.approx(found["calls_per_s"] / found["one_by_one_per_s"], rel=0.02)
+    assert list(figures) == ["n", "calls_per_s", "one_by_one_per_s", "ratio", "transformers_per_s"]
+    assert figures["ratio"] == pytest.approx(figures["calls_per_s"] / figures["one_by_one_per_s"], rel=0.02)
 
 
 def test_a_prompt_without_a_call_is_an_error(make_agent: Callable[..., Agent]) -> None:
@@ -41,6 +41,6 @@ def test_the_command_prints_one_object(
     with pytest.raises(SystemExit) as exit:
         main(["bench", "throughput", "--engine", "transformers", "--rows", "3", "--json"])
     assert exit.value.code == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["n"] == 3
-    assert min(found["calls_per_s"], found["one_by_one_per_s"], found["ratio"]) > 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["n"] == 3
+    assert min(figures["calls_per_s"], figures["one_by_one_per_s"], figures["ratio"]) > 0

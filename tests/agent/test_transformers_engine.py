@@ -79,8 +79,8 @@ def test_forward_equals_transformers(tiny: TransformersEngine) -> None:
         ours.crop(0)
         ours.extend(ids[:120], 1)
         ours.crop(100)  # and grow beyond the first block of the cache
-        mine = ours.extend(ids[100:], 200)
-        logits = torch.stack([ours.logits(state, all_tokens) for state in mine])
+        states = ours.extend(ids[100:], 200)
+        logits = torch.stack([ours.logits(state, all_tokens) for state in states])
         expected = theirs.model(torch.tensor([ids])).logits[0, 100:]
     assert torch.allclose(logits, expected, atol=2e-4)
     tiny._ids = []
@@ -207,8 +207,8 @@ def test_threads_do_not_mix_their_prompts(tiny: TransformersEngine) -> None:
         together = list(
             pool.map(lambda p: (tiny.choose(p, LABELS), tiny.write(p, answer_grammar(1.0))), prompts)
         )
-    for (scores, text), (expected, wanted) in zip(together, alone, strict=True):
-        assert text == wanted
+    for (scores, text), (expected, expected_text) in zip(together, alone, strict=True):
+        assert text == expected_text
         assert scores == pytest.approx(expected, abs=1e-4)
 
 

@@ -80,5 +80,7 @@ def test_the_one_switch_of_a_style_is_added_although_it_is_called_a_variant() ->
         "media": ["vector"],
         "variants": [{"words": "vct", "draws": "a stronger look"}],
     }
-    one = Card("V", "Checkpoint", "SD 1.5", air, trigger_words=("vct",), attributes=Attributes.parse(fields))
-    assert triggers(one, "a kettle") == ("vct",)
+    model = Card(
+        "V", "Checkpoint", "SD 1.5", air, trigger_words=("vct",), attributes=Attributes.parse(fields)
+    )
+    assert triggers(model, "a kettle") == ("vct",)

@@ -52,9 +52,9 @@ PROMPTS = [Prompt("Write.", f"prompt {n}, {'x' * n}") for n in range(12)]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """vLLM's kernels want heads of at least 32."""
-    made = tmp_path_factory.mktemp("tiny-for-vllm")
-    write_tiny_llama(made, head_size=32)
-    return made
+    path = tmp_path_factory.mktemp("tiny-for-vllm")
+    write_tiny_llama(path, head_size=32)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -124,21 +124,21 @@ def test_where_vllm_prefers_its_second_runner_ours_is_taken(
 
 def test_choices_have_the_same_scores(engine: Any, here: TransformersEngine) -> None:
     assert isinstance(engine, BatchEngine)
-    found = engine.choose_many([Choice(prompt, LABELS) for prompt in PROMPTS])
-    for prompt, scores in zip(PROMPTS, found, strict=True):
+    rows = engine.choose_many([Choice(prompt, LABELS) for prompt in PROMPTS])
+    for prompt, scores in zip(PROMPTS, rows, strict=True):
         assert scores == pytest.approx(here.choose(prompt, LABELS), abs=2e-3)
-    assert engine.choose(PROMPTS[0], LABELS) == pytest.approx(found[0], abs=1e-3)
+    assert engine.choose(PROMPTS[0], LABELS) == pytest.approx(rows[0], abs=1e-3)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.05, 1.0, 30.0])
 def test_answers_are_the_same(engine: Any, here: TransformersEngine, weight: float) -> None:
     grammar = replace(GRAMMAR, llm_weight=weight)
-    found = engine.write_many([Writing(prompt, grammar) for prompt in PROMPTS])
-    assert found == [here.write(prompt, grammar) for prompt in PROMPTS]
+    answers = engine.write_many([Writing(prompt, grammar) for prompt in PROMPTS])
+    assert answers == [here.write(prompt, grammar) for prompt in PROMPTS]
     if weight == 0.0:
-        assert set(found) == {grammar.draft()}
+        assert set(answers) == {grammar.draft()}
     if weight == 30.0:
-        assert len(set(found)) > 1
+        assert len(set(answers)) > 1
 
 
 def test_a_grammar_may_end_in_a_slot_or_have_none(engine: Any, here: TransformersEngine) -> None:
@@ -151,16 +151,16 @@ def test_a_grammar_may_end_in_a_slot_or_have_none(engine: Any, here: Transformer
 
 def test_errors_stay_with_their_row(engine: Any) -> None:
     long = Prompt("", "word " * 3000)
-    found = engine.choose_many(
+    answers = engine.choose_many(
         [Choice(long, LABELS), Choice(PROMPTS[0], LABELS), Choice(PROMPTS[1], ("A", "A"))]
     )
-    assert [isinstance(answer, EngineError) for answer in found] == [True, False, True]
+    assert [isinstance(answer, EngineError) for answer in answers] == [True, False, True]
     with pytest.raises(EngineError):
         engine.write(long, GRAMMAR)
 
 
 def test_plain_generation_is_the_same(engine: Any, here: TransformersEngine) -> None:
-    texts = [one.generate_many(PROMPTS[:3], 8) for one in (engine, here)]
+    texts = [backend.generate_many(PROMPTS[:3], 8) for backend in (engine, here)]
     # a server's text ends before bytes that make no character yet
     there, expected = ([text.rstrip("\ufffd") for text in each] for each in texts)
     assert there == expected
@@ -178,11 +178,11 @@ def test_an_agent_decides_the_same(
     there = make_agent(engine, fusion)
     together = there.decide_many(requests)
     assert isinstance(together[-1], BadPrompt)
-    for one, other in zip(one_by_one[:-1], together[:-1], strict=True):
-        assert one.call == other.call  # type: ignore[union-attr]
+    for single, other in zip(one_by_one[:-1], together[:-1], strict=True):
+        assert single.call == other.call  # type: ignore[union-attr]
     with ThreadPoolExecutor(6) as pool:  # as a server asks
         calls = list(pool.map(lambda request: there.call(**request), requests[:-1]))
-    assert calls == [one.call for one in together[:-1]]  # type: ignore[union-attr]
+    assert calls == [decision.call for decision in together[:-1]]  # type: ignore[union-attr]
 
 
 def test_stdout_of_the_command_is_the_call(folder: Path, real_catalog_path: Path) -> None:

@@ -54,8 +54,8 @@ def test_on_a_gpu_our_processor_gets_the_runner_that_takes_it(
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (70 * GIB, 80 * GIB))
     monkeypatch.delenv(RUNNER, raising=False)
-    found = settings(folder, 64)
-    assert (found["gpu_memory_utilization"], found["async_scheduling"]) == (0.112, False)
+    options = settings(folder, 64)
+    assert (options["gpu_memory_utilization"], options["async_scheduling"]) == (0.112, False)
     import os
 
     assert os.environ[RUNNER] == "0"

@@ -13,7 +13,7 @@ from diffagent.agent.asking.wishes import Wishes, wishes
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "fields"),
     [
         ("portrait of a fisherman", {"aspect": (2, 3), "leaning": True}),
         ("a fisherman, portrait format", {"aspect": (2, 3)}),
@@ -89,8 +89,8 @@ from diffagent.agent.asking.wishes import Wishes, wishes
         ("a pony beside a castle under an illustrious flux of stars", {}),
     ],
 )  # fmt: skip
-def test_what_people_say_is_understood_and_stays_in_the_prompt(text: str, said: dict[str, object]) -> None:
-    assert wishes(text) == Wishes(prompt=text, **said)  # type: ignore[arg-type]
+def test_what_people_say_is_understood_and_stays_in_the_prompt(text: str, fields: dict[str, object]) -> None:
+    assert wishes(text) == Wishes(prompt=text, **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_what_is_no_wish_is_not_taken_for_one(text: str) -> None:
 
 
 def test_the_first_number_in_range_counts() -> None:
-    found = wishes("9999 steps, no, 25 steps; cfg 99, better cfg 6; seed 4294967296, seed 7; 20x20, 640x640")
-    assert (found.steps, found.cfg_scale, found.seed, found.size) == (25, 6.0, 7, (640, 640))
+    wish = wishes("9999 steps, no, 25 steps; cfg 99, better cfg 6; seed 4294967296, seed 7; 20x20, 640x640")
+    assert (wish.steps, wish.cfg_scale, wish.seed, wish.size) == (25, 6.0, 7, (640, 640))
 
 
 INFOTEXT = """a castle, dusk
@@ -177,15 +177,15 @@ def test_whatever_is_understood_is_legal(pieces: list[str]) -> None:
     check(wishes("".join(pieces)))
 
 
-def check(found: Wishes) -> None:
-    for side in found.size or ():
+def check(wish: Wishes) -> None:
+    for side in wish.size or ():
         assert 64 <= side <= 4096
         assert side % 8 == 0
-    assert found.size is None or found.aspect is None
-    assert found.steps is None or 1 <= found.steps <= 150
-    assert found.cfg_scale is None or 1 <= found.cfg_scale <= 30
-    assert found.seed is None or 0 <= found.seed < 2**32
-    assert found.clip_skip is None or 1 <= found.clip_skip <= 12
+    assert wish.size is None or wish.aspect is None
+    assert wish.steps is None or 1 <= wish.steps <= 150
+    assert wish.cfg_scale is None or 1 <= wish.cfg_scale <= 30
+    assert wish.seed is None or 0 <= wish.seed < 2**32
+    assert wish.clip_skip is None or 1 <= wish.clip_skip <= 12
 
 
 @pytest.mark.parametrize("filler", ["\n", " ", "\n ", "9", "steps ", "<lora:", "(", "1x", "wallpaper for "])
@@ -205,8 +205,8 @@ def test_long_prompts_are_read_in_linear_time(filler: str) -> None:
     ],
 )
 def test_a_base_model_may_be_ruled_out(text: str, base_model: str | None, avoided: tuple[str, ...]) -> None:
-    found = wishes(text)
-    assert (found.base_model, found.avoided) == (base_model, avoided)
+    wish = wishes(text)
+    assert (wish.base_model, wish.avoided) == (base_model, avoided)
 
 
 def test_a_small_card_is_heard_of() -> None:
@@ -217,8 +217,8 @@ def test_a_small_card_is_heard_of() -> None:
 
 
 def test_cfg_and_sampler_are_read_as_people_say_them() -> None:
-    found = wishes("a knight eating soup, cfg around 4.5, Euler a 25 steps")
-    assert (found.cfg_scale, found.sampler, found.steps) == (4.5, "Euler a", 25)
+    wish = wishes("a knight eating soup, cfg around 4.5, Euler a 25 steps")
+    assert (wish.cfg_scale, wish.sampler, wish.steps) == (4.5, "Euler a", 25)
 
 
 @pytest.mark.parametrize(
@@ -234,8 +234,8 @@ def test_cfg_and_sampler_are_read_as_people_say_them() -> None:
 def test_a_size_that_nothing_draws_keeps_its_ratio(
     text: str, oversize: tuple[int, int] | None, size: tuple[int, int] | None
 ) -> None:
-    found = wishes(text)
-    assert (found.oversize, found.size, found.aspect) == (oversize, size, oversize)
+    wish = wishes(text)
+    assert (wish.oversize, wish.size, wish.aspect) == (oversize, size, oversize)
 
 
 @pytest.mark.parametrize(
@@ -251,9 +251,9 @@ def test_a_size_that_nothing_draws_keeps_its_ratio(
 def test_settings_are_read_without_a_sign_of_equality(
     text: str, size: tuple[int, int] | None, steps: int | None
 ) -> None:
-    found = wishes(text)
-    assert (found.size, found.steps) == (size, steps)
-    assert (found.sampler == "DPM++ 2M Karras") == ("dpm++" in text)
+    wish = wishes(text)
+    assert (wish.size, wish.steps) == (size, steps)
+    assert (wish.sampler == "DPM++ 2M Karras") == ("dpm++" in text)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_settings_are_read_without_a_sign_of_equality(
     ],
 )
 def test_shapes_are_read_in_other_languages_too(text: str, aspect: tuple[int, int]) -> None:
-    found = wishes(text)
-    assert (found.aspect, found.leaning) == (aspect, False)
+    wish = wishes(text)
+    assert (wish.aspect, wish.leaning) == (aspect, False)
 
 
 SPELLINGS = {

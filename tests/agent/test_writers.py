@@ -58,11 +58,11 @@ class Server:
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.seen.append(request)
-        given = self.answers.pop(0) if self.answers else self.always
-        if isinstance(given, Exception):
-            raise given
-        if given is not None:
-            return given  # type: ignore[no-any-return]
+        answer = self.answers.pop(0) if self.answers else self.always
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            return answer  # type: ignore[no-any-return]
         prompt = json.loads(request.content)["messages"][0]["content"]
         return good(f"about {prompt}")
 

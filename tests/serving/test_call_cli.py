@@ -58,17 +58,17 @@ def test_the_call_keeps_the_contracts_order_and_is_utf_8(capsys: Captured) -> No
 
 @pytest.mark.usefixtures("loads")
 def test_explain_adds_candidates_and_timings(capsys: Captured) -> None:
-    found = json.loads(run(capsys, "--explain", "-k", "3", "pixel art of a fox"))
-    assert list(found) == ["call", "n", "notes", "reasons", "candidates", "timings_ms"]
-    assert T2ICall.parse(found["call"]).model == found["candidates"][0]["model"]
-    assert len(found["candidates"]) == 3
-    for one in found["candidates"]:
-        assert list(one) == ["model", "air", "url", "score", "reasons"]
-        assert one["score"] <= 0
-    scores = [one["score"] for one in found["candidates"]]
+    answer = json.loads(run(capsys, "--explain", "-k", "3", "pixel art of a fox"))
+    assert list(answer) == ["call", "n", "notes", "reasons", "candidates", "timings_ms"]
+    assert T2ICall.parse(answer["call"]).model == answer["candidates"][0]["model"]
+    assert len(answer["candidates"]) == 3
+    for candidate in answer["candidates"]:
+        assert list(candidate) == ["model", "air", "url", "score", "reasons"]
+        assert candidate["score"] <= 0
+    scores = [candidate["score"] for candidate in answer["candidates"]]
     assert scores == sorted(scores, reverse=True)
-    assert set(found["timings_ms"]) >= {"prefilter", "llm", "total"}
-    assert all(value >= 0 for value in found["timings_ms"].values())
+    assert set(answer["timings_ms"]) >= {"prefilter", "llm", "total"}
+    assert all(value >= 0 for value in answer["timings_ms"].values())
 
 
 @pytest.mark.usefixtures("loads")
@@ -95,8 +95,8 @@ def test_explain_on_a_terminal_is_a_card(capsys: Captured, monkeypatch: pytest.M
     ],
 )
 def test_options_reach_the_call(capsys: Captured, options: list[str], expected: dict[str, object]) -> None:
-    found = json.loads(run(capsys, *options, "pixel art of a fox"))
-    assert {key: found[key] for key in expected} == expected
+    answer = json.loads(run(capsys, *options, "pixel art of a fox"))
+    assert {key: answer[key] for key in expected} == expected
 
 
 def test_catalog_engine_and_model_reach_the_loader(capsys: Captured, loads: list[tuple[Any, ...]]) -> None:

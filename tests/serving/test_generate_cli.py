@@ -93,8 +93,8 @@ def test_a_model_that_only_the_server_knows_can_be_named(run: Run, tmp_path: Pat
 @pytest.mark.parametrize("form", [["--target", "a1111", "--installed"], ["--explain"], []])
 def test_what_call_prints_is_made(form: list[str], run: Run, tmp_path: Path) -> None:
     with serving(Webui()) as url:
-        asked = ["--target-url", url] if "--installed" in form else []
-        code, out, err = run("call", CASTLE, "--seed", "5", *form, *asked)
+        options = ["--target-url", url] if "--installed" in form else []
+        code, out, err = run("call", CASTLE, "--seed", "5", *form, *options)
         assert code == 0, err
         (tmp_path / "c.json").write_text(out, "utf-8")
         target = [] if "--target" in form else ["--target", "a1111"]

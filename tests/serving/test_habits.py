@@ -80,8 +80,8 @@ def test_config_sets_shows_and_forgets(capsys: Captured, config: Path) -> None:
     assert (call.sampling_steps, call.cfg_scale) == (31, 4.0)
     call = T2ICall.parse(run(capsys, "a fox", "--steps", "7")[1])
     assert call.sampling_steps == 7
-    found = json.loads(run(capsys, "config", "--json")[1])["settings"]
-    assert [(one["command"], one["option"], one["value"]) for one in found] == [
+    settings = json.loads(run(capsys, "config", "--json")[1])["settings"]
+    assert [(setting["command"], setting["option"], setting["value"]) for setting in settings] == [
         ("all", "sampling_steps", 31),
         ("call", "cfg_scale", 4.0),
     ]

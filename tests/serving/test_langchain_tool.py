@@ -58,9 +58,9 @@ class ScriptedChatModel(BaseChatModel):
 
 
 def called(tool: DiffAgentTool, **arguments: Any) -> ToolMessage:
-    found = tool.invoke({"name": tool.name, "args": arguments, "id": "1", "type": "tool_call"})
-    assert isinstance(found, ToolMessage)
-    return found
+    message = tool.invoke({"name": tool.name, "args": arguments, "id": "1", "type": "tool_call"})
+    assert isinstance(message, ToolMessage)
+    return message
 
 
 def test_the_content_is_the_call_and_the_artifact_what_led_to_it(agent: Agent) -> None:
@@ -76,8 +76,8 @@ def test_the_content_is_the_call_and_the_artifact_what_led_to_it(agent: Agent) -
 
 def test_every_argument_reaches_the_agent(agent: Agent) -> None:
     tool = DiffAgentTool(agent=agent)
-    named = json.loads(tool.invoke({"prompt": "pixel art of a fox", "model": "Ink Fox Style"}))
-    assert (named["type"], named["loras"][0]["weight"]) == ("LoRA", 0.7)
+    call = json.loads(tool.invoke({"prompt": "pixel art of a fox", "model": "Ink Fox Style"}))
+    assert (call["type"], call["loras"][0]["weight"]) == ("LoRA", 0.7)
     assert json.loads(tool.invoke({"prompt": "a fox", "type": "LoRA"}))["model"] == "Ink Fox Style"
     assert json.loads(tool.invoke({"prompt": "a fox", "base_model": "sdxl"}))["model"] == "Grand XL"
     assert json.loads(tool.invoke({"prompt": "oil painting", "commercial": True}))["model"] == "Tiny Pixels"
@@ -98,15 +98,15 @@ def test_errors_are_the_agents_own_unless_they_are_to_be_handled(agent: Agent) -
     handled = called(DiffAgentTool(agent=agent, handle_tool_error=True), prompt="a fox", model="Tiny Pixel")
     assert handled.status == "error"
     assert "near: Tiny Pixels" in handled.text
-    seen: list[ToolException] = []
+    errors: list[ToolException] = []
 
     def handle(error: ToolException) -> str:
-        seen.append(error)
+        errors.append(error)
         return "say it otherwise"
 
     message = called(DiffAgentTool(agent=agent, handle_tool_error=handle), prompt="  ")
     assert (message.text, message.status) == ("say it otherwise", "error")
-    assert isinstance(seen[0].__cause__, BadPrompt)
+    assert isinstance(errors[0].__cause__, BadPrompt)
 
 
 async def test_errors_are_the_same_asynchronously(agent: Agent) -> None:
@@ -155,10 +155,10 @@ def test_create_agent_calls_the_tool_and_keeps_the_artifact(loop: Callable[..., 
     agent = loop(FOX, {**FOX, "base_model": "SDXL 1.0"})
     messages = agent.invoke(ASKED, CONFIG)["messages"]
     tools = [message for message in messages if isinstance(message, ToolMessage)]
-    assert [T2ICall.parse(one.text).model for one in tools] == ["Tiny Pixels", "Grand XL"]
+    assert [T2ICall.parse(reply.text).model for reply in tools] == ["Tiny Pixels", "Grand XL"]
     assert messages[-1].text == f"It says: {tools[-1].text}"
-    kept = agent.get_state(CONFIG).values["messages"]  # through the checkpoint's serialisation
-    assert kept[2].artifact == tools[0].artifact
+    history = agent.get_state(CONFIG).values["messages"]  # through the checkpoint's serialisation
+    assert history[2].artifact == tools[0].artifact
 
 
 async def test_create_agent_works_asynchronously(loop: Callable[..., Any]) -> None:
@@ -224,14 +224,14 @@ async def test_a_tool_call_that_is_cancelled_in_line_is_never_begun(make_agent: 
 
     engine = Waiting()
     tool = DiffAgentTool(agent=make_agent(engine))
-    asked = [asyncio.create_task(tool.ainvoke({"prompt": f"pixel art {n}"})) for n in range(12)]
+    tasks = [asyncio.create_task(tool.ainvoke({"prompt": f"pixel art {n}"})) for n in range(12)]
     await asyncio.sleep(0.05)
-    for task in asked[1:11]:
+    for task in tasks[1:11]:
         task.cancel()
-    await asyncio.wait(asked[1:11])
+    await asyncio.wait(tasks[1:11])
     go.set()
-    found = await asyncio.gather(*asked, return_exceptions=True)
-    assert [isinstance(one, asyncio.CancelledError) for one in found] == [False, *[True] * 10, False]
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(answer, asyncio.CancelledError) for answer in answers] == [False, *[True] * 10, False]
     assert [prompt.earlier[0][0].splitlines()[-1] for prompt in engine.asked] == [
         "Prompt: pixel art 0",
         "Prompt: pixel art 11",

@@ -66,17 +66,18 @@ async def test_a_session(connect: Connect, notes: Path, tmp_path: Path) -> None:
             Draft202012Validator.check_schema(tool.input_schema)
             Draft202012Validator.check_schema(tool.output_schema)
             assert ":class:" not in tool.model_dump_json()
-            assert all(one["description"] for one in tool.input_schema["properties"].values())
+            assert all(schema["description"] for schema in tool.input_schema["properties"].values())
             assert tool.annotations.read_only_hint
         assert "route_prompt turns a prompt into" in client.instructions
 
-        found = await client.call_tool("route_prompt", {"prompt": "pixel art of a fox", "seed": 7})
-        assert not found.is_error
-        call = T2ICall.parse(found.structured_content["call"])  # the client has checked it against the schema
+        answer = await client.call_tool("route_prompt", {"prompt": "pixel art of a fox", "seed": 7})
+        assert not answer.is_error
+        # the client has checked it against the schema
+        call = T2ICall.parse(answer.structured_content["call"])
         assert (call.model, call.seed) == ("Tiny Pixels", 7)
-        assert json.loads(text(found)) == found.structured_content
-        assert found.structured_content["candidates"][0]["model"] == "Tiny Pixels"
-        assert found.structured_content["request"] is None
+        assert json.loads(text(answer)) == answer.structured_content
+        assert answer.structured_content["candidates"][0]["model"] == "Tiny Pixels"
+        assert answer.structured_content["request"] is None
 
         for_a1111 = await client.call_tool("route_prompt", {"prompt": "pixel art", "target": "a1111"})
         assert for_a1111.structured_content["request"]["sampler_name"] == "Euler a"
@@ -101,7 +102,7 @@ async def test_a_session(connect: Connect, notes: Path, tmp_path: Path) -> None:
         assert crashed.is_error
         assert text(crashed) == "route_prompt failed (ZeroDivisionError): the server's stderr says more"
         again = await client.call_tool("route_prompt", {"prompt": "pixel art of a fox", "seed": 7})
-        assert again.structured_content["call"] == found.structured_content["call"]
+        assert again.structured_content["call"] == answer.structured_content["call"]
     assert "Prompt: pixel art of a fox" in notes.read_text()
     errors = (tmp_path / "stderr.txt").read_text()
     assert "noise from a child" in errors
@@ -129,8 +130,8 @@ async def test_images_are_identified_and_the_older_handshake_works(connect: Conn
     async with connect("--llm", "seeing", mode="legacy") as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
         arguments = {"images": [str(image), PNG], "limit": 2}
-        found = (await client.call_tool("identify_model", arguments)).structured_content
-    assert [one["probability"] for one in found["models"]] == [0.25, 0.125]
+        answer = (await client.call_tool("identify_model", arguments)).structured_content
+    assert [candidate["probability"] for candidate in answer["models"]] == [0.25, 0.125]
 
 
 async def test_calls_at_once_are_answered_in_line_and_who_gives_up_is_never_begun(
@@ -144,11 +145,11 @@ async def test_calls_at_once_are_answered_in_line_and_who_gives_up_is_never_begu
         while not notes.exists():
             await asyncio.sleep(0.01)
         given_up, last = ask(client, "given up"), ask(client, "the last")
-        found = await client.call_tool("search_models", {"words": "ink"})  # waits for none of them
-        assert (found.is_error, slow.done()) == (False, False)
+        hits = await client.call_tool("search_models", {"words": "ink"})  # waits for none of them
+        assert (hits.is_error, slow.done()) == (False, False)
         given_up.cancel()
         answers = await asyncio.gather(slow, last)
-    prompts = [one.structured_content["call"]["prompt"] for one in answers]
+    prompts = [answer.structured_content["call"]["prompt"] for answer in answers]
     assert prompts == ["slow pixel art", "the last"]
     assert notes.read_text().splitlines() == ["Prompt: slow pixel art", "Prompt: the last"]
 
@@ -225,8 +226,8 @@ async def test_the_real_command_on_a_tiny_llama(small_catalog: Path, tiny_folder
     home = {name: os.environ[name] for name in ("DIFFAGENT_HOME",) if name in os.environ}
     process = StdioServerParameters(command=sys.executable, args=["-c", code, "mcp", *options], env=home)
     async with Client(process, read_timeout_seconds=120) as client:
-        found = await client.call_tool("route_prompt", {"prompt": "pixel art of a fox, 512x768"})
-    call = T2ICall.parse(found.structured_content["call"])
+        answer = await client.call_tool("route_prompt", {"prompt": "pixel art of a fox, 512x768"})
+    call = T2ICall.parse(answer.structured_content["call"])
     assert (call.width, call.height) == (512, 768)
     assert call.model in {entry.card.name for entry in ENTRIES}
 

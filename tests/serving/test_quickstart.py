@@ -42,11 +42,11 @@ def write_models(folder: Path) -> None:
         write(folder / "checkpoints" / name, checkpoint("sd15"))
     tags = {"pixel_sprites": "pixel art", "snow_fox": "fox", "sub/watercolour": "watercolor"}
     for name, tag in tags.items():
-        told = trained("sd_v1", ss_tag_frequency=json.dumps({"10_x": {tag: 40, "simple background": 9}}))
+        header = trained("sd_v1", ss_tag_frequency=json.dumps({"10_x": {tag: 40, "simple background": 9}}))
         write(
             folder / "loras" / f"{name}.safetensors",
             kohya("sd15_diffusers", "lora_unet_", LAYERS, 4),
-            metadata=told,
+            metadata=header,
         )
 
 
@@ -73,7 +73,7 @@ def test_the_quickstarts_commands_make_a_picture(tmp_path: Path) -> None:
             "DIFFAGENT_LIBRARY": str(tmp_path / "library"), "DIFFAGENT_TARGET_URL": url,
             "DIFFAGENT_LIBRARY_SCAN_OFFLINE": "true", "OMP_NUM_THREADS": "1",
         }  # fmt: skip
-        told = []
+        outputs = []
         for command in others:
             assert shlex.split(command)[0] == "diffagent"
             done = subprocess.run(
@@ -86,15 +86,15 @@ def test_the_quickstarts_commands_make_a_picture(tmp_path: Path) -> None:
                 timeout=300,
             )
             assert done.returncode == 0, f"{command}: {done.stderr}"
-            told.append(done.stdout)
-    assert "5 files: 5 usable" in told[0]
-    path = tmp_path / told[-1].strip()
+            outputs.append(done.stdout)
+    assert "5 files: 5 usable" in outputs[0]
+    path = tmp_path / outputs[-1].strip()
     call = T2ICall.parse(images.read_texts(path)["diffagent"])
     assert call.model == "pixel_sprites"
     assert call.prompt.startswith("a fox in the snow, pixel art")
     sent = next(body for body in server.bodies if body and "prompt" in body)["prompt"]
     assert any(node["inputs"].get("lora_name") == "pixel_sprites.safetensors" for node in sent.values())
-    assert sorted(one.name for one in path.parent.iterdir()) == sorted(
+    assert sorted(file.name for file in path.parent.iterdir()) == sorted(
         (path.name, images.MANIFEST, images.SHEET)
     )
     with Image.open(path.parent / images.SHEET) as sheet:

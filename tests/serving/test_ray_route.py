@@ -25,7 +25,7 @@ ROWS = 600
 
 def workers() -> list[int]:
     """Process ids of the actors that hold agents."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -33,17 +33,17 @@ def workers() -> list[int]:
             except OSError:
                 continue
             if title.startswith(b"ray::") and b"MapWorker" in title:
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids
 
 
 def test_a_killed_worker_loses_and_repeats_nothing(
     tmp_path: Path, real_catalog_path: Path, tiny_folder: Path
 ) -> None:
     path, out, plain = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "plain.jsonl"
-    asked = [{"id": n, "prompt": f"pixel art of {n % (ROWS - 20)} foxes"} for n in range(ROWS)]
-    asked[7] = {"id": 7, "prompt": " "}
-    path.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
+    rows = [{"id": n, "prompt": f"pixel art of {n % (ROWS - 20)} foxes"} for n in range(ROWS)]
+    rows[7] = {"id": 7, "prompt": " "}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     command = [sys.executable, "-c", CODE, "route", str(path)]
     options = ["--catalog", str(real_catalog_path), "--llm", str(tiny_folder)]
     before = set(workers())

@@ -99,11 +99,11 @@ def test_rows_of_tables(tmp_path: Path) -> None:
 def test_rows_of_a_dataset(tmp_path: Path) -> None:
     import datasets
 
-    made = datasets.Dataset.from_list(
+    dataset = datasets.Dataset.from_list(
         [{"id": "a", "prompt": "b", "hue": 1}, {"id": "c", "prompt": None, "hue": 2}]
     )
-    made.save_to_disk(tmp_path / "one")
-    datasets.DatasetDict(train=made, test=made.select([1])).save_to_disk(tmp_path / "two")
+    dataset.save_to_disk(tmp_path / "one")
+    datasets.DatasetDict(train=dataset, test=dataset.select([1])).save_to_disk(tmp_path / "two")
     source = open_source(str(tmp_path / "one"))
     assert [(row.id, row.options.get("prompt"), bool(row.fault)) for row in source] == [
         ("a", "b", False),
@@ -150,10 +150,10 @@ def test_order_is_kept_and_rows_that_ask_the_same_are_computed_once(tmp_path: Pa
     answer, out = Echo(), tmp_path / "out.jsonl"
     summary = run(write(tmp_path / "in.jsonl", ROWS), out, answer, block)
     assert answer.asked == ["one", "two", "one", "three"]
-    found = lines(out)
-    assert [one["id"] for one in found] == list("abcdefg")
-    assert [one.get("call", {}).get("prompt") for one in found] == ANSWERED
-    assert found[3]["error"] == {
+    rows = lines(out)
+    assert [row["id"] for row in rows] == list("abcdefg")
+    assert [row.get("call", {}).get("prompt") for row in rows] == ANSWERED
+    assert rows[3]["error"] == {
         "type": "BadInput",
         "message": "prompt is null, but it has to be text: say what to draw",
     }
@@ -165,14 +165,14 @@ def test_a_run_that_ended_early_goes_on_where_it_was(tmp_path: Path, torn: bytes
     path, out = write(tmp_path / "in.jsonl", ROWS), tmp_path / "out.jsonl"
     with pytest.raises(RuntimeError):
         run(path, out, Echo(fatal="three"))
-    written = len(lines(out))
-    assert written == 6
+    count = len(lines(out))
+    assert count == 6
     with out.open("ab") as file:
         file.write(torn)
     answer = Echo()
     summary = run(path, out, answer)
     assert answer.asked == ["three"]
-    assert [one["id"] for one in lines(out)] == list("abcdefg")
+    assert [row["id"] for row in lines(out)] == list("abcdefg")
     assert (summary["kept"], summary["computed"]) == (6, 1)
     assert run(path, out, Echo(fatal="three"))["kept"] == 7
 
@@ -285,7 +285,7 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path) -> None:
             file.write(b'{"id": 1')
             os.fsync(file.fileno())
     subprocess.run(command, check=True)
-    assert [(one["id"], one["call"]["prompt"]) for one in lines(out)] == [
+    assert [(row["id"], row["call"]["prompt"]) for row in lines(out)] == [
         (n, f"p{n % 150}") for n in range(200)
     ]
 

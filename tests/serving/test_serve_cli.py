@@ -58,11 +58,11 @@ def test_what_cannot_be_served_is_refused_before_anything_is_loaded(
 def test_the_engine_is_loaded_for_many_threads_and_what_it_lacks_is_said(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
+    loads: list[object] = []
 
     def load(*arguments: object, **options: object) -> None:
         print("noise of an engine")
-        asked.extend((arguments, options))
+        loads.extend((arguments, options))
         raise EngineGone("vLLM does not start")
 
     monkeypatch.setattr(Agent, "load", load)
@@ -71,12 +71,12 @@ def test_the_engine_is_loaded_for_many_threads_and_what_it_lacks_is_said(
     out, err = capsys.readouterr()
     assert (exit.value.code, out) == (1, "")
     assert err.splitlines()[-1] == "diffagent: vLLM does not start"
-    assert asked == [("mine.sqlite", "tiny", "vllm"), {"concurrent": True}]
+    assert loads == [("mine.sqlite", "tiny", "vllm"), {"concurrent": True}]
 
 
 def test_a_taken_port_is_said(capsys: Captured) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as exit:
-        main(["serve", "--port", str(taken.getsockname()[1])])
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(SystemExit) as exit:
+        main(["serve", "--port", str(listener.getsockname()[1])])
     assert exit.value.code == 1
     assert "choose another --port" in capsys.readouterr().err
 
@@ -118,10 +118,10 @@ def _ask(url: str, number: int) -> httpx.Response:
 @pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.wide)])
 def test_a_process_answers_what_it_accepted_and_ends_with_0(tiny_folder: Path, stop: signal.Signals) -> None:
     with process("--llm", str(tiny_folder)) as (server, url), ThreadPoolExecutor(24) as pool:
-        asked = [pool.submit(_ask, url, number) for number in range(24)]
+        futures = [pool.submit(_ask, url, number) for number in range(24)]
         until(lambda: _accepted(url) == 24, 60)
         server.send_signal(stop)
-        assert [one.result().status_code for one in asked] == [200] * 24
+        assert [future.result().status_code for future in futures] == [200] * 24
         out, err = server.communicate(timeout=30)
     assert (server.returncode, out) == (0, "")
     lines = [json.loads(line) for line in err.splitlines()]
@@ -134,12 +134,12 @@ def test_vllm_answers_many_at_once(tmp_path: Path, real_catalog_path: Path) -> N
     write_tiny_llama(tmp_path, head_size=32)
     options = ["--engine", "vllm", "--llm", str(tmp_path), "--catalog", str(real_catalog_path)]
     with process(*options) as (server, url), ThreadPoolExecutor(24) as pool:
-        found = list(pool.map(lambda number: _ask(url, number), range(24)))
+        answers = list(pool.map(lambda number: _ask(url, number), range(24)))
         text = httpx.get(f"{url}/metrics", trust_env=False).text
         server.send_signal(signal.SIGTERM)
         out, err = server.communicate(timeout=60)
     assert (server.returncode, out) == (0, ""), err[-2000:]
-    calls = [T2ICall.parse(one.json()["call"]) for one in found]
+    calls = [T2ICall.parse(answer.json()["call"]) for answer in answers]
     for number, call in enumerate(calls):
         assert call.prompt.endswith(f"a secret fox number {number}")  # behind trigger words
     batches = re.search(r"^diffagent_batch_size_count (\d+)", text, re.M)

@@ -58,8 +58,8 @@ def test_it_is_loaded_at_the_first_call_and_once(agent: Agent) -> None:
     shared = SharedAgent(load)
     assert (shared.is_loaded, loads) == (False, [])
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: shared.run(lambda one: one), range(4)))
-    assert found == [agent] * 4
+        agents = list(pool.map(lambda _: shared.run(lambda instance: instance), range(4)))
+    assert agents == [agent] * 4
     assert (shared.is_loaded, loads) == (True, [1])
 
 
@@ -74,8 +74,8 @@ def test_a_load_that_failed_is_tried_again(agent: Agent) -> None:
 
     shared = SharedAgent(load)
     with pytest.raises(MissingWeights, match="no network"):
-        shared.run(lambda one: one)
-    assert shared.run(lambda one: one) is agent
+        shared.run(lambda instance: instance)
+    assert shared.run(lambda instance: instance) is agent
 
 
 def test_settings_name_one_agent_a_process() -> None:

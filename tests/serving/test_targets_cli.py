@@ -22,10 +22,10 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def agent(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Agent:
-    made = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
-    monkeypatch.setattr(Agent, "load", lambda *_: made)
+    agent = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
+    monkeypatch.setattr(Agent, "load", lambda *_: agent)
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
-    return made
+    return agent
 
 
 def run(capsys: Captured, *arguments: str) -> tuple[int, str, str]:
@@ -52,12 +52,12 @@ def test_for_prints_the_request_and_what_it_does_not_carry(capsys: Captured) -> 
 @pytest.mark.usefixtures("agent")
 def test_explain_has_the_call_and_the_request(capsys: Captured) -> None:
     _, out, _ = run(capsys, "pixel art of a fox", "--target", "openai", "--explain")
-    found = json.loads(out)
-    assert list(found) == [
+    answer = json.loads(out)
+    assert list(answer) == [
         "call", "n", "notes", "reasons", "candidates", "timings_ms", "request", "not_carried",
     ]  # fmt: skip
-    assert T2ICall.parse(found["call"]).model == found["request"]["model"] == "Tiny Pixels"
-    assert found["not_carried"] == ["sampling_method"]
+    assert T2ICall.parse(answer["call"]).model == answer["request"]["model"] == "Tiny Pixels"
+    assert answer["not_carried"] == ["sampling_method"]
 
 
 @pytest.mark.usefixtures("agent")

@@ -32,36 +32,36 @@ def test_targets_are_those_of_the_agent() -> None:
 def test_every_argument_is_described_and_no_other_is_taken(arguments: Any) -> None:
     schema = arguments.model_json_schema()
     assert schema["additionalProperties"] is False
-    assert all(len(one["description"]) > 15 for one in schema["properties"].values())
+    assert all(len(field["description"]) > 15 for field in schema["properties"].values())
 
 
 def test_route_gives_the_call_and_what_led_to_it(agent: Agent) -> None:
-    found = route(agent, {"prompt": "pixel art of a fox", "k": 3, "seed": 7})
-    assert (found.call.model, found.call.seed, found.request, found.not_carried) == (
+    answer = route(agent, {"prompt": "pixel art of a fox", "k": 3, "seed": 7})
+    assert (answer.call.model, answer.call.seed, answer.request, answer.not_carried) == (
         "Tiny Pixels",
         7,
         None,
         [],
     )
-    assert found.candidates[0].model == "Tiny Pixels"
-    assert len(found.candidates) == 3
-    assert set(found.timings_ms) == {"prefilter", "llm", "total"}
+    assert answer.candidates[0].model == "Tiny Pixels"
+    assert len(answer.candidates) == 3
+    assert set(answer.timings_ms) == {"prefilter", "llm", "total"}
 
 
 def test_route_gives_the_request_of_a_target(agent: Agent) -> None:
-    found = route(agent, {"prompt": "pixel art of a fox", "target": "openai"})
-    assert found.request is not None
-    assert (found.request["model"], found.not_carried) == ("Tiny Pixels", ["sampling_method"])
+    answer = route(agent, {"prompt": "pixel art of a fox", "target": "openai"})
+    assert answer.request is not None
+    assert (answer.request["model"], answer.not_carried) == ("Tiny Pixels", ["sampling_method"])
 
 
 def test_what_a_target_lacks_is_an_error_that_names_the_argument(agent: Agent) -> None:
     with pytest.raises(BadInput) as error:
         route(agent, {"prompt": "pixel art of a fox, using PLMS", "target": "comfyui", "seed": 1})
     assert "the nearest is LMS: pass nearest to use it" in argument_line(error.value)
-    found = route(
+    answer = route(
         agent, {"prompt": "pixel art of a fox, using PLMS", "target": "comfyui", "seed": 1, "nearest": True}
     )
-    assert found.not_carried == ["sampling_method"]
+    assert answer.not_carried == ["sampling_method"]
 
 
 def test_errors_speak_of_arguments_not_of_options() -> None:
@@ -89,19 +89,19 @@ def test_wrong_arguments_are_named_with_what_was_given() -> None:
 
 
 def test_search_finds_in_brief(agent: Agent) -> None:
-    found = search(agent.catalog, SearchArguments(words="ink fox"))
-    (one,) = found.models
-    assert (one.model, one.type, one.air) == ("Ink Fox Style", "LoRA", "urn:air:sd1:lora:civitai:33@34")
-    assert (one.tags, one.trigger_words, one.downloads) == (["ink", "style"], ["inkfox"], 33)
-    assert found.hint is None
+    hits = search(agent.catalog, SearchArguments(words="ink fox"))
+    (hit,) = hits.models
+    assert (hit.model, hit.type, hit.air) == ("Ink Fox Style", "LoRA", "urn:air:sd1:lora:civitai:33@34")
+    assert (hit.tags, hit.trigger_words, hit.downloads) == (["ink", "style"], ["inkfox"], 33)
+    assert hits.hint is None
     sold = search(agent.catalog, SearchArguments(words="pixel art", commercial=True))
-    assert [(one.model, one.images_may_be_sold) for one in sold.models] == [("Tiny Pixels", True)]
+    assert [(hit.model, hit.images_may_be_sold) for hit in sold.models] == [("Tiny Pixels", True)]
 
 
 def test_search_says_what_to_do_where_nothing_is_found(agent: Agent) -> None:
-    found = search(agent.catalog, SearchArguments(words="zeppelin"))
-    assert found.models == []
-    assert found.hint == "nothing matches 'zeppelin': try fewer or other words, or no filter"
+    hits = search(agent.catalog, SearchArguments(words="zeppelin"))
+    assert hits.models == []
+    assert hits.hint == "nothing matches 'zeppelin': try fewer or other words, or no filter"
     with pytest.raises(BadInput, match="SD 9"):
         search(agent.catalog, SearchArguments(words="fox", base_model="SD 9"))
 
@@ -128,11 +128,11 @@ def test_identify_names_the_likely_models_of_the_catalog(agent: Agent) -> None:
 
 def test_identify_asks_the_image_specifications(seeing: Agent) -> None:
     for model in STYLES:
-        written = io.BytesIO()
-        picture(model, 50).save(written, "PNG")
-        found = identify(seeing, [written.getvalue()], 1)
-        assert [one.model for one in found.models] == [model]
-        assert found.models[0].base_model == "Other"
+        buffer = io.BytesIO()
+        picture(model, 50).save(buffer, "PNG")
+        answer = identify(seeing, [buffer.getvalue()], 1)
+        assert [candidate.model for candidate in answer.models] == [model]
+        assert answer.models[0].base_model == "Other"
     with pytest.raises(BadImage, match="broken"):
         identify(seeing, [PNG], 1)
 
@@ -141,8 +141,8 @@ def test_an_image_is_a_path_a_file_url_or_a_data_url(tmp_path: Path) -> None:
     path = tmp_path / "an image.png"
     path.write_bytes(PNG)
     encoded = base64.b64encode(PNG).decode()
-    given = [str(path), path.as_uri(), f"data:image/png;base64,{encoded[:8]}\n{encoded[8:]}"]
-    assert [read_image(text) for text in given] == [PNG] * 3
+    sources = [str(path), path.as_uri(), f"data:image/png;base64,{encoded[:8]}\n{encoded[8:]}"]
+    assert [read_image(text) for text in sources] == [PNG] * 3
     for head in (b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBPVP8 "):
         path.write_bytes(head)
         assert read_image(str(path)) == head

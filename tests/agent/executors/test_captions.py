@@ -94,22 +94,24 @@ def test_the_folders_sheet_shows_its_pictures_with_what_they_say(catalog: Catalo
     assert images.draw_sheet(tmp_path) == ()
     with Image.open(tmp_path / images.SHEET) as sheet:  # three pictures in two rows, with the first run's
         assert sheet.size == (2 * 256 + 3 * 8, 2 * (64 + 17 * 7 + 8) + 8)
-        seen = [sheet.getpixel((8 + 32 + 264 * (n % 2), 8 + 32 + 191 * (n // 2))) for n in range(4)]
-    assert seen[3] == (255, 255, 255)
-    assert len(set(seen)) == 4
+        colours = [sheet.getpixel((8 + 32 + 264 * (n % 2), 8 + 32 + 191 * (n // 2))) for n in range(4)]
+    assert colours[3] == (255, 255, 255)
+    assert len(set(colours)) == 4
 
 
 def test_scripts_that_no_font_has_are_said(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images, "fonts_here", lambda: [SANS])
-    said: list[str] = []
+    messages: list[str] = []
     with serving(FakeA1111()) as url:
         generation.generate(
             call_of(INK_FOX, prompt="雪の中の狐"), tmp_path, "a1111", catalog, url=url,
-            report=lambda what, _=None: said.append(what),
+            report=lambda what, _=None: messages.append(what),
         )  # fmt: skip
-    assert said[-1].startswith("no font for the captions of contact-sheet.png: Cjk, Hiragana: install one")
+    assert messages[-1].startswith(
+        "no font for the captions of contact-sheet.png: Cjk, Hiragana: install one"
+    )
 
 
 def test_a_folder_that_vanished_has_no_sheet(tmp_path: Path) -> None:

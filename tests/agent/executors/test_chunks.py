@@ -45,18 +45,18 @@ def test_one_chunk_is_what_the_pipeline_makes_of_the_prompt(
     pipe = _pipeline(sdxl)
     kwargs = {"prompt": "a fox, snow", "negative_prompt": "blurry", "clip_skip": skip}
     with text_model(pipe):
-        wanted = pipe.encode_prompt(
+        expected = pipe.encode_prompt(
             prompt="a fox, snow", negative_prompt="blurry", device="cpu", num_images_per_prompt=1,
             do_classifier_free_guidance=True, clip_skip=skip,
         )  # fmt: skip
-        found = in_chunks(pipe, kwargs)
+        embeddings = in_chunks(pipe, kwargs)
         assert with_long_prompts(pipe, kwargs) == kwargs
         long = with_long_prompts(pipe, {**kwargs, "prompt": "fox, " * 60 + "owl"})
         other = with_long_prompts(pipe, {**kwargs, "prompt": "fox, " * 60 + "elk"})
-    assert torch.allclose(found["prompt_embeds"], wanted[0], atol=1e-5)
-    assert torch.allclose(found["negative_prompt_embeds"], wanted[1], atol=1e-5)
+    assert torch.allclose(embeddings["prompt_embeds"], expected[0], atol=1e-5)
+    assert torch.allclose(embeddings["negative_prompt_embeds"], expected[1], atol=1e-5)
     if sdxl:
-        assert torch.allclose(found["pooled_prompt_embeds"], wanted[2], atol=1e-5)
-        assert torch.allclose(found["negative_pooled_prompt_embeds"], wanted[3], atol=1e-5)
+        assert torch.allclose(embeddings["pooled_prompt_embeds"], expected[2], atol=1e-5)
+        assert torch.allclose(embeddings["negative_pooled_prompt_embeds"], expected[3], atol=1e-5)
     assert long["prompt_embeds"].shape[1] == long["negative_prompt_embeds"].shape[1] > 77
     assert not torch.allclose(long["prompt_embeds"], other["prompt_embeds"])

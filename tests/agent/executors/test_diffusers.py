@@ -120,16 +120,16 @@ def test_one_pipeline_makes_the_images_of_all_prompts(
     monkeypatch.setattr(target, "from_single_file", counted)
     (tmp_path / "two.txt").write_text("a boat\na tower\n", "utf-8")
     executor = LocalDiffusers(files=sd.files, config=sd.config)
-    found = generate_examples(
+    examples = generate_examples(
         ["Tiny", "Tiny LoRA"], tmp_path / "used.sqlite", tmp_path / "two.txt", tmp_path / "made",
         executor=executor,
     )  # fmt: skip
-    assert [one.file.is_file() for one in found] == [True] * 4
+    assert [example.file.is_file() for example in examples] == [True] * 4
     assert opened == [sd.files[sd.checkpoint.air]]
-    made = [json.loads(images.read_texts(one.file)["diffagent"]) for one in found]
-    assert [call["seed"] for call in made] == [0, 1, 0, 1]
+    calls = [json.loads(images.read_texts(example.file)["diffagent"]) for example in examples]
+    assert [call["seed"] for call in calls] == [0, 1, 0, 1]
     # the LoRA has the sampler, steps and scale of the distilled checkpoint that carries it
-    assert {(call["sampling_method"], call["sampling_steps"], call["cfg_scale"]) for call in made} == {
+    assert {(call["sampling_method"], call["sampling_steps"], call["cfg_scale"]) for call in calls} == {
         ("Euler a", 2, 2.0)
     }
 
@@ -177,7 +177,7 @@ def test_two_loras_add_up(sd: Tiny, tmp_path: Path) -> None:
             request = emit(sd.call(lora=True, weight=0.5), "diffusers", sd.catalog).request
             split = {**request, "loras": [{"air": air, "weight": 0.5} for air in parts]}
             uneven = {**request, "loras": [{"air": air, "weight": n / 2} for n, air in enumerate(parts)]}
-            return [(await maker.image(one, silent)).data for one in (request, split, uneven)]
+            return [(await maker.image(order, silent)).data for order in (request, split, uneven)]
 
     whole, together, half = (images.decode(data).tobytes() for data in asyncio.run(run()))
     assert distance(whole, together) <= 2
@@ -211,10 +211,12 @@ def test_one_executor_makes_images_with_and_without_a_lora(tiny: Tiny) -> None:
 
 
 def test_clip_skip_is_the_layer_that_a1111_means(tiny: Tiny, tmp_path: Path) -> None:
-    usual, one, two, three = (tiny.pixels(tiny.call(clip_skip=skip), tmp_path) for skip in (None, 1, 2, 3))
-    default = two if tiny.checkpoint.base_model == "SDXL 1.0" else one
+    usual, first, second, third = (
+        tiny.pixels(tiny.call(clip_skip=skip), tmp_path) for skip in (None, 1, 2, 3)
+    )
+    default = second if tiny.checkpoint.base_model == "SDXL 1.0" else first
     assert usual == default
-    assert three not in (one, two)
+    assert third not in (first, second)
 
 
 @pytest.mark.wide
@@ -223,8 +225,8 @@ def test_every_sampler_of_the_table_makes_an_image(sd: Tiny) -> None:
         async with LocalDiffusers(files=sd.files, config=sd.config) as maker:
             for sampler in supported("diffusers", "SD 1.5"):
                 call = sd.call(sampler=sampler, sampling_steps=4, width=64, height=64)
-                made = await maker.image(emit(call, "diffusers", sd.catalog).request, silent)
-                assert images.decode(made.data).size == (64, 64), sampler
+                image = await maker.image(emit(call, "diffusers", sd.catalog).request, silent)
+                assert images.decode(image.data).size == (64, 64), sampler
 
     asyncio.run(run())
 
@@ -238,8 +240,8 @@ def test_the_emitted_script_makes_the_same_image(
     monkeypatch.setattr(kind, "from_single_file", functools.partial(kind.from_single_file, config=sd.config))
     monkeypatch.chdir(sd.files[sd.lora.air].parent)
     exec(compile(script, "snippet", "exec"), {})
-    made = images.decode((sd.files[sd.lora.air].parent / "image.png").read_bytes())
-    assert made.tobytes() == sd.pixels(call, tmp_path)
+    image = images.decode((sd.files[sd.lora.air].parent / "image.png").read_bytes())
+    assert image.tobytes() == sd.pixels(call, tmp_path)
 
 
 def test_large_images_decode_in_tiles(sd: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -342,13 +344,15 @@ def test_a_cancelled_image_ends_after_the_step_under_way(sd: Tiny) -> None:
 
 
 def test_steps_are_reported(sd: Tiny, tmp_path: Path) -> None:
-    said: list[tuple[str, float | None]] = []
+    reports: list[tuple[str, float | None]] = []
     order = generation.Order(sd.call(), "diffusers", (7,))
     maker = LocalDiffusers(files=sd.files, config=sd.config)
     asyncio.run(
-        generation.make(order, tmp_path, sd.catalog, maker, lambda what, done=None: said.append((what, done)))
+        generation.make(
+            order, tmp_path, sd.catalog, maker, lambda what, done=None: reports.append((what, done))
+        )
     )
-    assert [done for what, done in said if ": step " in what] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert [done for what, done in reports if ": step " in what] == pytest.approx([1 / 3, 2 / 3, 1.0])
 
 
 def test_a_samplers_limit_is_told_with_a_remedy(sd: Tiny, tmp_path: Path) -> None:
@@ -365,8 +369,8 @@ def test_a_repository_is_opened_whole(sd: Tiny, tmp_path: Path) -> None:
     card = replace(
         sd.checkpoint, air="urn:air:sd1:checkpoint:huggingface:inventor/tiny", sha256=None, hashes=()
     )
-    with Catalog.create(tmp_path / "whole.sqlite") as made:
-        made.add([card])
+    with Catalog.create(tmp_path / "whole.sqlite") as new_catalog:
+        new_catalog.add([card])
     catalog = Catalog.open(tmp_path / "whole.sqlite")
     there = replace(sd, checkpoint=card, files={}, config=str(whole), catalog=catalog)
     assert there.pixels(there.call(), tmp_path / "one") == sd.pixels(sd.call(), tmp_path / "other")

@@ -47,9 +47,9 @@ def serving(storage: Storage) -> Iterator[str]:
                 self.end_headers()
                 return
             assert "Authorization" not in self.headers  # another origin
-            asked = self.headers.get("Range", "")
-            storage.ranges.append(asked)
-            start = int(asked.removeprefix("bytes=").rstrip("-") or 0) if asked else 0
+            span = self.headers.get("Range", "")
+            storage.ranges.append(span)
+            start = int(span.removeprefix("bytes=").rstrip("-") or 0) if span else 0
             body = storage.data[start:]
             self.send_response(206 if start and storage.status == 200 else storage.status)
             self.send_header("Content-Type", storage.kind)

@@ -194,9 +194,9 @@ def test_ctrl_c_and_a_closed_terminal_end_the_job(
             while not running(server) and time.monotonic() < end and process.poll() is None:
                 time.sleep(0.02)
             process.send_signal(ending)
-            _, said = process.communicate(timeout=60)
+            _, stderr = process.communicate(timeout=60)
         finally:
             with suppress(OSError):
                 process.kill()
-    assert server.interrupted == ["job-1"], said.decode()
+    assert server.interrupted == ["job-1"], stderr.decode()
     assert process.returncode != 0

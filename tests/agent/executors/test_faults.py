@@ -28,8 +28,8 @@ def fails(target: str, server: ImageServer, tmp_path: Path, catalog: Catalog, **
     """The error of a run that leaves nothing behind."""
     with pytest.raises(TargetError) as caught:
         make(target, server, tmp_path / "out", catalog, **options)
-    left = list((tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else []
-    assert left == []
+    files = list((tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else []
+    assert files == []
     message = str(caught.value)
     assert "\n" not in message
     assert "a-key" not in message
@@ -105,9 +105,9 @@ def test_a_request_that_was_sent_is_not_sent_twice(
 
 @pytest.mark.parametrize("target", SERVERS)
 def test_a_failing_server_is_no_traceback(target: str, catalog: Catalog, tmp_path: Path) -> None:
-    said = {"error": "OutOfMemoryError", "errors": "CUDA out of memory", "message": "CUDA out of memory",
+    body = {"error": "OutOfMemoryError", "errors": "CUDA out of memory", "message": "CUDA out of memory",
             "title": "CUDA out of memory"}  # fmt: skip
-    wrong = {"error": {"message": "CUDA out of memory"}} if target == "openai" else said
+    wrong = {"error": {"message": "CUDA out of memory"}} if target == "openai" else body
     server = SERVERS[target](
         wrong=lambda number, path: as_json(wrong, 500) if path == SUBMITS[target] else None
     )
@@ -211,7 +211,7 @@ def test_a_job_that_is_gone_is_lost(target: str, path: str, catalog: Catalog, tm
     gone = as_json(
         {"message": "Request with ID req-1 not found.", "title": "Not Found", "rc": "RequestNotFound"}, 404
     )
-    server = SERVERS[target](wrong=lambda number, asked: gone if asked == path else None)
+    server = SERVERS[target](wrong=lambda number, url_path: gone if url_path == path else None)
     error = fails(target, server, tmp_path, catalog)
     assert type(error) is JobFailed
     assert "lost" in str(error)

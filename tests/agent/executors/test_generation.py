@@ -203,12 +203,12 @@ def test_several_seeds_make_several_images(catalog: Catalog, tmp_path: Path) -> 
 
 
 def test_comfyui_tells_queue_and_steps(catalog: Catalog, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     server = FakeComfyUI()
     server.polls = 40
-    make("comfyui", server, tmp_path, catalog, said=said)
-    assert any("queue position 1" in line for line in said)
-    assert any("sampling" in line for line in said)
+    make("comfyui", server, tmp_path, catalog, said=messages)
+    assert any("queue position 1" in line for line in messages)
+    assert any("sampling" in line for line in messages)
 
 
 def test_comfyui_works_without_its_websocket(catalog: Catalog, tmp_path: Path) -> None:
@@ -217,11 +217,11 @@ def test_comfyui_works_without_its_websocket(catalog: Catalog, tmp_path: Path) -
 
 
 def test_horde_says_its_price_and_the_queue(catalog: Catalog, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     server = FakeHorde()
-    make("horde", server, tmp_path, catalog, said=said)
-    assert said[0] == "9.5 kudos an image, 9.5 for 1"
-    assert any("queue position 2, about 7 s" in line for line in said)
+    make("horde", server, tmp_path, catalog, said=messages)
+    assert messages[0] == "9.5 kudos an image, 9.5 for 1"
+    assert any("queue position 2, about 7 s" in line for line in messages)
     assert [body["dry_run"] for body in server.bodies if body] == [True, False]
     assert server.headers[0]["apikey"] == "0000000000"
     assert server.headers[0]["client-agent"].startswith("diffagent:")
@@ -257,10 +257,10 @@ def test_keys_travel_in_headers_and_nowhere_else(
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     monkeypatch.setenv("A1111_AUTH", "user:a-key")
     for target, kind in SERVERS.items():
-        said: list[str] = []
+        messages: list[str] = []
         server = kind()
-        (path,) = make(target, server, tmp_path / target, catalog, said=said)
-        assert "a-key" not in "".join(server.seen) + "".join(said) + json.dumps(server.bodies)
+        (path,) = make(target, server, tmp_path / target, catalog, said=messages)
+        assert "a-key" not in "".join(server.seen) + "".join(messages) + json.dumps(server.bodies)
         for file in path.parent.iterdir():
             assert b"a-key" not in file.read_bytes()
     monkeypatch.setenv("OPENAI_API_KEY", "a-key")
@@ -345,11 +345,11 @@ def test_schedules_without_a_label_go_by_their_name(catalog: Catalog, tmp_path: 
     class Unlabelled(FakeA1111):
         def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
             if path == "/sdapi/v1/schedulers":
-                return as_json([{"name": one} for one in self.schedules])
+                return as_json([{"name": name} for name in self.schedules])
             return super().answer(method, path, query, body)
 
     server = Unlabelled()
     assert make("a1111", server, tmp_path, catalog, call_of(INK_FOX, sampler="DPM++ 2M Karras"))
     with serving(server) as url:
         there = read_installed("a1111", url, catalog, cache=tmp_path / "lists")
-    assert {str(one) for one in there.samplers or ()} >= {"DPM++ 2M Karras"}
+    assert {str(sampler) for sampler in there.samplers or ()} >= {"DPM++ 2M Karras"}

@@ -28,7 +28,7 @@ def event(job: str | None, value: int = 1) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("message", "job", "heard"),
+    ("message", "job", "expected"),
     [
         (event("ours"), "ours", [0.5]),
         (event("theirs"), "ours", []),
@@ -37,23 +37,23 @@ def event(job: str | None, value: int = 1) -> dict[str, Any]:
         ({"type": "progress", "data": None}, "ours", []),
     ],
 )
-def test_another_clients_steps_are_not_ours(message: Any, job: str | None, heard: list[float]) -> None:
-    found: list[float | None] = []
-    _progress(message, job, lambda what, done=None: found.append(done))
-    assert found == heard
+def test_another_clients_steps_are_not_ours(message: Any, job: str | None, expected: list[float]) -> None:
+    fractions: list[float | None] = []
+    _progress(message, job, lambda what, done=None: fractions.append(done))
+    assert fractions == expected
 
 
 def test_a1111s_progress_is_that_of_our_own_task(catalog: Catalog, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     server = FakeA1111()
     server.seconds, server.current = 0.2, "task(somebody-else)"
 
-    make("a1111", server, tmp_path / "busy", catalog, said=said)
-    assert any("waits for other jobs" in line for line in said)
-    assert not any("sampling" in line for line in said)
+    make("a1111", server, tmp_path / "busy", catalog, said=messages)
+    assert any("waits for other jobs" in line for line in messages)
+    assert not any("sampling" in line for line in messages)
     server.current = None
-    make("a1111", server, tmp_path / "free", catalog, said=said)
-    assert any("sampling" in line for line in said)
+    make("a1111", server, tmp_path / "free", catalog, said=messages)
+    assert any("sampling" in line for line in messages)
 
 
 class Cached(FakeComfyUI):
@@ -147,14 +147,14 @@ def test_folders_that_cannot_be_are_refused_before_anything_is_made(catalog: Cat
 
 
 def test_metadata_says_only_what_the_server_is_known_to_do(catalog: Catalog, tmp_path: Path) -> None:
-    known, unknown = FakeOpenAI(), FakeOpenAI()
-    unknown.owner = "somebody"
+    official, other = FakeOpenAI(), FakeOpenAI()
+    other.owner = "somebody"
     call = call_of(AURORA)
-    (path,) = make("openai", known, tmp_path / "known", catalog, call)
+    (path,) = make("openai", official, tmp_path / "known", catalog, call)
     text = images.read_texts(path)["parameters"]
     assert "Steps: 24" in text
     assert "Negative prompt: blurry, lowres" in text
-    (path,) = make("openai", unknown, tmp_path / "unknown", catalog, call)
+    (path,) = make("openai", other, tmp_path / "unknown", catalog, call)
     texts = images.read_texts(path)
     assert texts["parameters"].startswith("a fox in the snow\nSize: 512x768")
     assert not {"Steps", "Seed", "CFG", "Negative"} & set(texts["parameters"].replace(":", " ").split())

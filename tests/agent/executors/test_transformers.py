@@ -55,11 +55,11 @@ class Tiny:
 
     def call(self, weight: float | None = None) -> T2ICall:
         row, guided = self.row, self.row.guidance
-        method, own = split((row.samplers or ("Euler",))[0])
+        method, schedule = split((row.samplers or ("Euler",))[0])
         card = self.card if weight is None else self.lora
         return T2ICall.parse({
             "model": card.name, "type": card.type, "base_model": row.name, "width": 64, "height": 96,
-            "sampling_method": method, "scheduler": own or (row.schedules or (None,))[0],
+            "sampling_method": method, "scheduler": schedule or (row.schedules or (None,))[0],
             "sampling_steps": 2,
             "cfg_scale": guided.usual if guided is not None and guided.kind == "cfg" else 1.0,
             "guidance": guided.usual if guided is not None and guided.kind == "distilled" else None,

@@ -52,35 +52,35 @@ def raw(tmp_path):
 
 
 def test_images_are_fetched_once_and_faults_reported(raw, tmp_path):
-    server, said = Server(), []
-    found = crawled_examples(raw, tmp_path / "kept", said.append, 4, server.client(), pause=0)
-    assert [one.file.stem for one in found] == ["10", "11", "12"]
-    assert {one.model for one in found} == {"urn:air:sd1:checkpoint:civitai:1@7"}
-    assert found[0].prompt == "a boat 10"
-    assert said == ["https://images.test/13: HTTP 404"]
+    server, messages = Server(), []
+    examples = crawled_examples(raw, tmp_path / "kept", messages.append, 4, server.client(), pause=0)
+    assert [example.file.stem for example in examples] == ["10", "11", "12"]
+    assert {example.model for example in examples} == {"urn:air:sd1:checkpoint:civitai:1@7"}
+    assert examples[0].prompt == "a boat 10"
+    assert messages == ["https://images.test/13: HTTP 404"]
     assert server.asked == [10, 11, 12, 12, 13]
-    crawled_examples(raw, tmp_path / "kept", said.append, 4, server.client(), pause=0)
+    crawled_examples(raw, tmp_path / "kept", messages.append, 4, server.client(), pause=0)
     assert server.asked[5:] == [13]
 
 
 def test_an_endless_answer_is_cut_off(raw, tmp_path, monkeypatch):
     monkeypatch.setattr(crawled, "MAX_BYTES", 100)
-    said = []
-    assert not crawled_examples(raw, tmp_path / "kept", said.append, 1, Server().client(), pause=0)
-    assert "more than 100 bytes" in said[0]
+    messages = []
+    assert not crawled_examples(raw, tmp_path / "kept", messages.append, 1, Server().client(), pause=0)
+    assert "more than 100 bytes" in messages[0]
 
 
 def test_models_that_the_catalog_lacks_are_left_out(raw, tmp_path):
-    found = crawled_examples(raw, tmp_path / "kept", each=2, client=Server().client(), pause=0)
-    said = []
+    examples = crawled_examples(raw, tmp_path / "kept", each=2, client=Server().client(), pause=0)
+    messages = []
     with pytest.raises(BadInput, match="no image could be read"):
         build(
-            found,
+            examples,
             tmp_path / "x.sqlite",
             EncoderPair(ColourEncoder(), WordEncoder(), "words", "3d" * 32),
-            report=said.append,
+            report=messages.append,
         )
-    assert "1 models are not in the catalog" in said[0]
+    assert "1 models are not in the catalog" in messages[0]
 
 
 def test_which_folders_are_crawls(raw, tmp_path):

@@ -17,15 +17,15 @@ def by_hand(features, task, gamma):
     def k(x, y):
         return math.exp(-gamma * float(((x - y) ** 2).sum()))
 
-    found = []
+    means = []
     for z in np.asarray(features, np.float64):
         total = 0.0
         for image, w in zip(task.images.astype(np.float64), task.weights.astype(np.float64), strict=True):
             n = len(w)
-            own = sum(w[a] * w[b] * k(z[a], z[b]) for a in range(n) for b in range(n)) / n**2
-            total += own - 2 / n * sum(w[j] * k(z[j], image) for j in range(n)) + 1
-        found.append(total / len(task.images))
-    return np.array(found)
+            norm = sum(w[a] * w[b] * k(z[a], z[b]) for a in range(n) for b in range(n)) / n**2
+            total += norm - 2 / n * sum(w[j] * k(z[j], image) for j in range(n)) + 1
+        means.append(total / len(task.images))
+    return np.array(means)
 
 
 def invented(seed, models=5, prompts=4, d=6, images=1):
@@ -41,8 +41,8 @@ def invented(seed, models=5, prompts=4, d=6, images=1):
 def test_literal_numbers():
     # one prompt, weight 1: ‖k(z) − k(x)‖² = 2 − 2 exp(−γ ‖z − x‖²), with ‖z − x‖² = 0 and 4
     task = Task(np.array([[1, 0]], np.float32), np.ones((1, 1), np.float32))
-    found = distances(np.array([[[1, 0]], [[-1, 0]]], np.float32), task, 0.5)
-    assert found == pytest.approx([0.0, 2 - 2 * math.exp(-2)], abs=1e-6)
+    row = distances(np.array([[[1, 0]], [[-1, 0]]], np.float32), task, 0.5)
+    assert row == pytest.approx([0.0, 2 - 2 * math.exp(-2)], abs=1e-6)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.005, 0.02, 0.5]), st.integers(1, 4))
@@ -71,15 +71,15 @@ def test_a_row_of_zeros_has_no_direction():
 
 
 @pytest.mark.parametrize(
-    ("images", "weights", "said"),
+    ("images", "weights", "message"),
     [
         ((0, 4), (0, 3), "one or more rows"),
         ((2, 4), (1, 3), "as many rows"),
         ((4,), (1, 3), "one or more rows"),
     ],
 )
-def test_a_task_of_other_shapes_is_refused(images, weights, said):
-    with pytest.raises(BadInput, match=said):
+def test_a_task_of_other_shapes_is_refused(images, weights, message):
+    with pytest.raises(BadInput, match=message):
         Task(np.zeros(images, np.float32), np.zeros(weights, np.float32))
 
 

@@ -38,9 +38,9 @@ def air(model):
 
 @pytest.fixture
 def identifier(hub):
-    found = Identifier.beside(hub, ColourEncoder())
-    assert found is not None
-    return found
+    identifier = Identifier.beside(hub, ColourEncoder())
+    assert identifier is not None
+    return identifier
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_building_makes_cards_and_specifications(hub, make, manifest):
         assert catalog.find("blue").air == air("blue")
     file = SpecificationFile.open(specification_path(hub, "colours", "words"))
     assert file.airs == [air(model) for model in STYLES]
-    assert [len(one) for one in file.specifications()] == [len(PROMPTS)] * 3
+    assert [len(specification) for specification in file.specifications()] == [len(PROMPTS)] * 3
     again = make(manifest)
     assert (again.models, again.images, again.added, again.failed) == (3, 36, 0, 0)
     assert len(SpecificationFile.open(file.path)) == 36
@@ -87,10 +87,10 @@ def test_a_folder_of_folders_with_prompts_beside(tmp_path, make):
 
 def test_a_broken_image_is_reported_and_left_out(manifest, make):
     (manifest.parent / "blue" / "000.png").write_bytes(b"oops")
-    said = []
-    built = make(manifest, report=said.append)
+    messages = []
+    built = make(manifest, report=messages.append)
     assert (built.images, built.failed) == (35, 1)
-    assert "000.png is not a readable image" in said[0]
+    assert "000.png is not a readable image" in messages[0]
 
 
 def test_other_encoders_are_refused(hub, make, manifest, monkeypatch):
@@ -103,16 +103,16 @@ def test_other_encoders_are_refused(hub, make, manifest, monkeypatch):
 
 def test_images_are_identified(identifier):
     for model in STYLES:
-        found = identifier.identify([picture(model, NEW), picture(model, NEW + 1)])
-        assert found.best(1)[0][0] == air(model)
-        assert np.exp(found.log_probabilities).sum() == pytest.approx(1)
-        assert not found.unsure
+        identification = identifier.identify([picture(model, NEW), picture(model, NEW + 1)])
+        assert identification.best(1)[0][0] == air(model)
+        assert np.exp(identification.log_probabilities).sum() == pytest.approx(1)
+        assert not identification.unsure
 
 
 def test_order_of_images_does_not_matter(identifier):
     images = [picture("blue", NEW), picture("ada/Green", NEW), picture("blue", NEW + 2)]
-    one, two = identifier.identify(images), identifier.identify(images[::-1])
-    np.testing.assert_allclose(one.log_probabilities, two.log_probabilities)
+    forward, backward = identifier.identify(images), identifier.identify(images[::-1])
+    np.testing.assert_allclose(forward.log_probabilities, backward.log_probabilities)
 
 
 def test_unsure_and_likely():
@@ -135,16 +135,16 @@ def test_the_number_of_images_is_checked(identifier):
 
 def test_the_space_is_kept_and_learnt_again_when_its_specifications_change(hub, manifest, make, monkeypatch):
     path = specification_file(hub)
-    kept = space_path(path).read_bytes()
+    content = space_path(path).read_bytes()
     with monkeypatch.context() as patched:
         patched.setattr(identifiers, "learn", lambda images: pytest.fail("the kept space fits"))
         Identifier.load(path, ColourEncoder())
     space_path(path).write_bytes(b"damaged")
     Identifier.load(path, ColourEncoder())
-    assert space_path(path).read_bytes() == kept
+    assert space_path(path).read_bytes() == content
     picture("ada/Red-1.0", 0).save(manifest.parent / "blue" / "000.png")
     make(manifest)
-    assert space_path(path).read_bytes() != kept
+    assert space_path(path).read_bytes() != content
 
 
 def test_the_pair_that_was_built_last_is_read(hub):
@@ -162,23 +162,28 @@ def test_prompt_and_images_make_one_ranking(agent):
     assert decision.identified is not None
     assert not decision.identified.unsure
     assert decision.to_dict()["unsure"] is False
-    named = agent.decide(Request.from_prompt("a fox", images=[picture("blue", NEW)], model="ada/Green"))
-    assert named.call.model == "ada/Green"
+    decision_by_name = agent.decide(
+        Request.from_prompt("a fox", images=[picture("blue", NEW)], model="ada/Green")
+    )
+    assert decision_by_name.call.model == "ada/Green"
 
 
 def test_the_prompt_counts_beside_the_images(agent):
     words = agent.prefilter.require("ada/Green Green green")
     between = [picture("blue", NEW)]
-    seen = agent.identify(between)
-    flat = Identification(seen.airs, np.full(3, -np.log(3)))
+    identification = agent.identify(between)
+    flat = Identification(identification.airs, np.full(3, -np.log(3)))
     assert agent.prefilter.rank(words, 1, None, agent._evidence(flat))[0].card.name == "ada/Green"
-    assert agent.prefilter.rank(words, 1, None, agent._evidence(seen))[0].card.name in ("blue", "ada/Green")
+    assert agent.prefilter.rank(words, 1, None, agent._evidence(identification))[0].card.name in (
+        "blue",
+        "ada/Green",
+    )
 
 
 def test_only_models_with_image_specifications_are_candidates(agent, hub):
-    seen = Identification((air("blue"),), np.zeros(1))
-    ranked = agent.prefilter.rank(agent.prefilter.require("red"), 16, None, agent._evidence(seen))
-    assert [one.card.name for one in ranked] == ["blue"]
+    identification = Identification((air("blue"),), np.zeros(1))
+    ranked = agent.prefilter.rank(agent.prefilter.require("red"), 16, None, agent._evidence(identification))
+    assert [candidate.card.name for candidate in ranked] == ["blue"]
 
 
 def test_filters_that_leave_no_model_with_images(agent):
@@ -204,15 +209,15 @@ def test_generated_images_are_kept_with_their_prompts(hub, tmp_path):
     prompts = tmp_path / "mine.txt"
     prompts.write_text("# mine\na boat\n\na tower\n", "utf-8")
     folder = tmp_path / "made"
-    found = generate_examples(["blue"], hub, prompts, folder, maker=maker)
-    assert [one.prompt for one in found] == ["a boat", "a tower"]
+    examples = generate_examples(["blue"], hub, prompts, folder, maker=maker)
+    assert [example.prompt for example in examples] == ["a boat", "a tower"]
     assert [(call.model, call.prompt, call.seed) for call in calls] == [
         ("blue", "a boat", 0),
         ("blue", "a tower", 1),
     ]
     again = generate_examples(["blue"], hub, prompts, folder, maker=maker)
-    assert (again, len(calls)) == (found, 2)
-    assert [one.prompt for one in read_examples(folder)] == ["a boat", "a tower"]
+    assert (again, len(calls)) == (examples, 2)
+    assert [example.prompt for example in read_examples(folder)] == ["a boat", "a tower"]
 
 
 def test_our_prompts():

@@ -46,8 +46,8 @@ def distance(requirement, specification, gamma=0.1):
 
 def test_kernel_of_two_points():
     # squared distance 1, gamma log 2: k = 1/2; squared distance 4: k = 1/16
-    found = rbf(np.array([[0.0], [2.0]]), np.array([[1.0], [0.0]]), LOG2)
-    np.testing.assert_allclose(found, [[1 / 2, 1], [1 / 2, 1 / 16]])
+    kernel = rbf(np.array([[0.0], [2.0]]), np.array([[1.0], [0.0]]), LOG2)
+    np.testing.assert_allclose(kernel, [[1 / 2, 1], [1 / 2, 1 / 16]])
 
 
 def test_eq_9_with_uniform_weights_by_hand():
@@ -59,16 +59,16 @@ def test_eq_9_with_uniform_weights_by_hand():
 def test_eq_9_with_weights_of_prompts_by_hand():
     # q_1 · q̂ = 1, q_2 · q̂ = 0: w = [1, 0]; w'Kw / 4 − 2 w'k / 2 + 1 = 1/4 − 1/2 + 1
     specification = points([[0.0], [1.0]], [[2.0, 0.0], [0.0, 3.0]])
-    found = distance(points([[1.0]], [[5.0, 0.0]]), specification, LOG2)
-    assert found == pytest.approx(0.75)
+    discrepancy = distance(points([[1.0]], [[5.0, 0.0]]), specification, LOG2)
+    assert discrepancy == pytest.approx(0.75)
 
 
 def test_eq_9_is_the_mean_over_example_images():
     # image 1: 0.25 as above; image 0 the same by symmetry; image 3: k = [2^-9, 2^-4]
     specification = points([[0.0], [1.0]])
     third = 0.75 - (2**-9 + 2**-4) + 1
-    found = distance(points([[1.0], [0.0], [3.0]]), specification, LOG2)
-    assert found == pytest.approx((0.25 + 0.25 + third) / 3)
+    discrepancy = distance(points([[1.0], [0.0], [3.0]]), specification, LOG2)
+    assert discrepancy == pytest.approx((0.25 + 0.25 + third) / 3)
 
 
 def test_weights_are_cosines_and_ones_without_prompts():
@@ -84,10 +84,10 @@ def test_a_models_own_image_is_at_distance_0():
 @settings(max_examples=40, deadline=None)
 @given(specified(), specified(), st.randoms(use_true_random=False))
 def test_the_order_of_images_does_not_matter(requirement, specification, random):
-    def shuffled(one):
-        order = list(range(len(one.images)))
+    def shuffled(sample):
+        order = list(range(len(sample.images)))
         random.shuffle(order)
-        return Points(one.images[order], one.prompts[order])
+        return Points(sample.images[order], sample.prompts[order])
 
     assert distance(shuffled(requirement), shuffled(specification)) == pytest.approx(
         distance(requirement, specification), abs=1e-9
@@ -97,8 +97,8 @@ def test_the_order_of_images_does_not_matter(requirement, specification, random)
 @settings(max_examples=40, deadline=None)
 @given(specified(), specified())
 def test_duplicating_all_prompts_changes_nothing(requirement, specification):
-    def twice(one):
-        return Points(np.repeat(one.images, 2, 0), np.repeat(one.prompts, 2, 0))
+    def twice(sample):
+        return Points(np.repeat(sample.images, 2, 0), np.repeat(sample.prompts, 2, 0))
 
     plain = distance(requirement, specification)
     assert distance(requirement, twice(specification)) == pytest.approx(plain, abs=1e-9)
@@ -108,9 +108,9 @@ def test_duplicating_all_prompts_changes_nothing(requirement, specification):
 def norms(requirement, specification, gamma):
     """‖Σ a k(x, ·)‖² = aᵀ K a of each example image, over all points at once."""
     weights = prompt_weights(requirement, specification) / len(specification.images)
-    for i, own in enumerate(weights):
+    for i, row in enumerate(weights):
         joined = np.concatenate([specification.images, requirement.images[i : i + 1]])
-        signed = np.append(own, -1.0)
+        signed = np.append(row, -1.0)
         yield signed @ rbf(joined, joined, gamma) @ signed
 
 
@@ -131,16 +131,16 @@ def test_equal_models_tie(requirement, specification):
 
 
 def test_reduced_set_of_one_image_is_that_image():
-    found = ReducedSet.of(np.array([[1.0, 2.0]]), 0.02)
-    np.testing.assert_allclose(found.point, [1.0, 2.0])
-    assert found.weight == pytest.approx(1.0)
+    reduced_set = ReducedSet.of(np.array([[1.0, 2.0]]), 0.02)
+    np.testing.assert_allclose(reduced_set.point, [1.0, 2.0])
+    assert reduced_set.weight == pytest.approx(1.0)
 
 
 def test_reduced_set_by_hand():
     # of {−1, 1} at gamma log 2 the mean is a fixed point: β = k(0, ±1) = ½
-    found = ReducedSet.of(np.array([[-1.0], [1.0]]), LOG2)
-    np.testing.assert_allclose(found.point, [0.0], atol=1e-9)
-    assert found.weight == pytest.approx(0.5)
+    reduced_set = ReducedSet.of(np.array([[-1.0], [1.0]]), LOG2)
+    np.testing.assert_allclose(reduced_set.point, [0.0], atol=1e-9)
+    assert reduced_set.weight == pytest.approx(0.5)
     # ‖½ k(0) − k(0)‖² = ¼
     assert ReducedMatcher([points([[-1.0], [1.0]])], LOG2).distances(points([[0.0]]))[0] == pytest.approx(
         0.25
@@ -148,9 +148,9 @@ def test_reduced_set_by_hand():
 
 
 def test_reduced_set_far_from_all_images_stays_finite():
-    found = ReducedSet.of(np.array([[-1e4], [1e4]]), 1.0)
-    assert np.isfinite(found.point).all()
-    assert found.weight == 0.0
+    reduced_set = ReducedSet.of(np.array([[-1e4], [1e4]]), 1.0)
+    assert np.isfinite(reduced_set.point).all()
+    assert reduced_set.weight == 0.0
 
 
 def test_the_most_downloaded_model_comes_first():

@@ -15,38 +15,38 @@ from diffagent.data.errors import BadInput
 
 def test_all_subsets_of_a_models_images():
     models = np.repeat([0, 1], [4, 3])
-    found = tasks(models, 2)
-    assert len(found) == 6 + 3
-    assert {tuple(row) for row in found.images.tolist()} >= {(0, 1), (2, 3), (4, 6)}
-    assert (models[found.images] == found.models[:, None]).all()
+    sample = tasks(models, 2)
+    assert len(sample) == 6 + 3
+    assert {tuple(row) for row in sample.images.tolist()} >= {(0, 1), (2, 3), (4, 6)}
+    assert (models[sample.images] == sample.models[:, None]).all()
 
 
 def test_at_most_so_many_tasks_a_model_and_the_same_ones_again():
     models = np.zeros(20, np.int64)
-    found = tasks(models, 4, most=50)
-    assert len({tuple(row) for row in found.images.tolist()}) == 50
-    np.testing.assert_array_equal(found.images, tasks(models, 4, most=50).images)
+    sample = tasks(models, 4, most=50)
+    assert len({tuple(row) for row in sample.images.tolist()}) == 50
+    np.testing.assert_array_equal(sample.images, tasks(models, 4, most=50).images)
 
 
 def test_ranks_and_ties():
     distances = np.array([[0.1, 0.5, 0.9], [0.5, 0.5, 0.1], [0.3, 0.3, 0.3]])
     assert ranks_of_true(distances, np.array([0, 1, 1])).tolist() == [1.0, 2.0, 1.0]
-    found = measure(distances, np.array([0, 1, 1]))
-    assert found["top1"] == pytest.approx(2 / 3)
-    assert found["top2"] == 1.0
-    assert found["rank"] == pytest.approx(4 / 3)
-    assert found["tied"] == pytest.approx(2 / 3)  # the paper's formula flatters a method that cannot tell
+    scores = measure(distances, np.array([0, 1, 1]))
+    assert scores["top1"] == pytest.approx(2 / 3)
+    assert scores["top2"] == 1.0
+    assert scores["rank"] == pytest.approx(4 / 3)
+    assert scores["tied"] == pytest.approx(2 / 3)  # the paper's formula flatters a method that cannot tell
 
 
 def test_confusions_are_of_the_first_model():
     distances = np.array([[0.0, 1, 1], [1, 0, 1], [1, 0, 1], [1, 1, 0]])
-    found = confusions(distances, np.array([0, 0, 0, 2]), ["a", "b", "c"])
-    assert found == [{"true": "a", "taken_for": "b", "share": 0.6667}]
+    pairs = confusions(distances, np.array([0, 0, 0, 2]), ["a", "b", "c"])
+    assert pairs == [{"true": "a", "taken_for": "b", "share": 0.6667}]
 
 
 def test_reliability_by_bin():
-    said = np.log(np.array([[0.95, 0.05], [0.92, 0.08], [0.45, 0.55]]))
-    low, high = reliability(said, np.array([0, 1, 1]))
+    log_probabilities = np.log(np.array([[0.95, 0.05], [0.92, 0.08], [0.45, 0.55]]))
+    low, high = reliability(log_probabilities, np.array([0, 1, 1]))
     assert (low["n"], low["right"], low["from"]) == (1, 1.0, 0.5)
     assert (high["n"], high["right"], high["said"]) == (2, 0.5, pytest.approx(0.935))
 

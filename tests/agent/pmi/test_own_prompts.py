@@ -20,10 +20,10 @@ def bench() -> Bench:
     rng = np.random.default_rng(0)
     text = np.eye(PROMPTS + 3, dtype=np.float32)
     style, models, prompts = [], [], []
-    own = rng.normal(size=(MODELS, WIDTH))
+    centres = rng.normal(size=(MODELS, WIDTH))
     for model in range(MODELS):
         for prompt in range(PROMPTS + 3):
-            style.append(own[model] + rng.normal(size=WIDTH) * 0.8)
+            style.append(centres[model] + rng.normal(size=WIDTH) * 0.8)
             models.append(model)
             prompts.append(prompt)
     statistics = np.array(style, np.float32)
@@ -36,12 +36,12 @@ def bench() -> Bench:
 
 def test_each_model_keeps_a_half_of_its_own_and_all_test_images(bench: Bench) -> None:
     half, again, other = (halved(bench, seed) for seed in (0, 0, 1))
-    kept = [
+    halves = [
         set(half.specification.prompts[half.specification.models == model].tolist())
         for model in range(MODELS)
     ]
-    assert [len(one) for one in kept] == [5] * MODELS  # of nine
-    assert len(set(map(frozenset, kept))) > 1
+    assert [len(prompts) for prompts in halves] == [5] * MODELS  # of nine
+    assert len(set(map(frozenset, halves))) > 1
     assert len(half.test) == len(bench.test) == 12
     assert (
         half.specification.prompts.tolist()
@@ -51,55 +51,61 @@ def test_each_model_keeps_a_half_of_its_own_and_all_test_images(bench: Bench) ->
 
 
 def test_both_settings_and_all_methods(bench: Bench) -> None:
-    found = settings(bench, (1,), seeds=2)
-    assert set(found) == {"seeds", "common", "own"}
+    figures = settings(bench, (1,), seeds=2)
+    assert set(figures) == {"seeds", "common", "own"}
     for part in ("common", "own"):
-        assert found[part]["baseline"]["1"]["top1"] == 1 / MODELS
+        assert figures[part]["baseline"]["1"]["top1"] == 1 / MODELS
         for method in ("rkme", "pmi", "ours", "prompted"):
-            assert found[part][method]["1"]["top1"] > 1 / MODELS
-    assert len(found["own"]["gamma"]) == 2
+            assert figures[part][method]["1"]["top1"] > 1 / MODELS
+    assert len(figures["own"]["gamma"]) == 2
 
 
 def test_means_over_seeds_by_hand() -> None:
-    def one(top1: float) -> dict[str, object]:
-        told = {"top1": top1, "frechet": None}
-        return {"gamma": 0.02, "sharpness": 1.0, **{name: {"1": told} for name in
+    def run(top1: float) -> dict[str, object]:
+        scores = {"top1": top1, "frechet": None}
+        return {"gamma": 0.02, "sharpness": 1.0, **{name: {"1": scores} for name in
                 ("baseline", "rkme", "pmi", "ours", "prompted")}}  # fmt: skip
 
-    found = mean([one(0.2), one(0.4)])["ours"]["1"]
-    assert found["top1"] == pytest.approx(0.3)
-    assert found["top1_sd"] == pytest.approx(0.02**0.5)
-    assert found["frechet"] is None
+    ours = mean([run(0.2), run(0.4)])["ours"]["1"]
+    assert ours["top1"] == pytest.approx(0.3)
+    assert ours["top1_sd"] == pytest.approx(0.02**0.5)
+    assert ours["frechet"] is None
 
 
 def test_without_sharpness_it_is_the_space_alone(bench: Bench) -> None:
-    known = bench.specification
-    space = Space.fit(known.style, known.crops, known.models, SpaceSetting())
-    points = space.project(known.style)
-    found = SpaceImages(points, known.models, known.text, MODELS).evidence(
+    specification = bench.specification
+    space = Space.fit(specification.style, specification.crops, specification.models, SpaceSetting())
+    points = space.project(specification.style)
+    evidence = SpaceImages(points, specification.models, specification.text, MODELS).evidence(
         space, space.project(bench.test.style), bench.test.text, 0.0
     )
-    np.testing.assert_allclose(found, space.evidence(space.project(bench.test.style)), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        evidence, space.evidence(space.project(bench.test.style)), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_with_sharpness_a_model_is_its_images_of_like_prompts() -> None:
     """One axis, two images a model: 0 of the first prompt and 2 of the second, and their contrary."""
-    one = np.ones(1, np.float32)
-    space = Space(0 * one, one, one[:, None], 100 * one, 0.01 * one, np.zeros((2, 1), np.float32), 2 * one)
+    unit = np.ones(1, np.float32)
+    space = Space(
+        0 * unit, unit, unit[:, None], 100 * unit, 0.01 * unit, np.zeros((2, 1), np.float32), 2 * unit
+    )
     points = np.array([[0.0], [2.0], [2.0], [0.0]], np.float32)
     text = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
-    known = SpaceImages(points, np.array([0, 0, 1, 1]), text, 2)
-    asked = np.array([[0.0], [0.0]], np.float32), np.array([[1, 0], [0, 1]], np.float32)
-    plain = known.evidence(space, *asked, 0.0)
+    images = SpaceImages(points, np.array([0, 0, 1, 1]), text, 2)
+    queries = np.array([[0.0], [0.0]], np.float32), np.array([[1, 0], [0, 1]], np.float32)
+    plain = images.evidence(space, *queries, 0.0)
     np.testing.assert_allclose(plain[:, 0], plain[:, 1], rtol=1e-6)  # both have a mean of 1
-    assert known.evidence(space, *asked, 8.0).argmax(1).tolist() == [0, 1]
+    assert images.evidence(space, *queries, 8.0).argmax(1).tolist() == [0, 1]
 
 
 def test_beta_is_chosen_where_left_out_images_are_most_probable(bench: Bench) -> None:
-    known = bench.specification
-    training = TrainingImages(known.style, known.crops, known.models, known.prompts, bench.layers)
-    found = PromptedSpace.fit(learn_space(bench), training, known.text)
-    assert found.sharpness == 0.0  # prompts have nothing in common here
-    evidence = found.evidence(bench.test.style, bench.test.text)
+    specification = bench.specification
+    training = TrainingImages(
+        specification.style, specification.crops, specification.models, specification.prompts, bench.layers
+    )
+    prompted_space = PromptedSpace.fit(learn_space(bench), training, specification.text)
+    assert prompted_space.sharpness == 0.0  # prompts have nothing in common here
+    evidence = prompted_space.evidence(bench.test.style, bench.test.text)
     assert evidence.shape == (12, MODELS)
-    assert np.exp(found.log_probabilities(evidence[:2])).sum() == pytest.approx(1)
+    assert np.exp(prompted_space.log_probabilities(evidence[:2])).sum() == pytest.approx(1)

@@ -34,14 +34,14 @@ def run(*args):
 
 def test_build_identify(manifest, tmp_path):
     out = tmp_path / "mine.sqlite"
-    made = json.loads(run("pmi", "build", manifest, "-o", out, "--json").stdout)
-    assert (made["models"], made["images"], made["added"], made["failed"]) == (3, 36, 3, 0)
-    assert made["specifications"].endswith("mine.colours+words.pmi")
+    summary = json.loads(run("pmi", "build", manifest, "-o", out, "--json").stdout)
+    assert (summary["models"], summary["images"], summary["added"], summary["failed"]) == (3, 36, 3, 0)
+    assert summary["specifications"].endswith("mine.colours+words.pmi")
     query = tmp_path / "query.png"
     picture("blue", 77).save(query)
-    found = json.loads(run("pmi", "identify", query, "--catalog", out, "--json").stdout)
-    assert found["models"][0]["model"] == "blue"
-    assert found["unsure"] is False
+    answer = json.loads(run("pmi", "identify", query, "--catalog", out, "--json").stdout)
+    assert answer["models"][0]["model"] == "blue"
+    assert answer["unsure"] is False
     table = run("pmi", "identify", query, "--catalog", out, "-k", 1).stdout
     assert table.splitlines()[1].startswith("blue")
     near = run("pmi", "identify", query, "--catalog", out, "--paper", "--prompt", "a boat", "--json").stdout
@@ -54,14 +54,14 @@ def test_build_identify(manifest, tmp_path):
 def test_bench(manifest, tmp_path):
     plot, sheet = tmp_path / "plot.png", tmp_path / "sheet.png"
     first = run("pmi", "bench", manifest, "--images", "1,2", "--json", "--plot", plot, "-o", sheet)
-    found = json.loads(first.stdout)
-    assert (found["models"], found["tasks"]) == (3, {"1": 12, "2": 18})
-    assert found["baseline"]["1"]["top1"] == pytest.approx(1 / 3)
-    assert found["baseline"]["1"]["rank"] == 2
-    assert found["ours"]["2"]["top1"] > 0.9
-    assert set(found["pmi"]["1"]) >= {"top1", "top5", "rank", "frechet"}
+    figures = json.loads(first.stdout)
+    assert (figures["models"], figures["tasks"]) == (3, {"1": 12, "2": 18})
+    assert figures["baseline"]["1"]["top1"] == pytest.approx(1 / 3)
+    assert figures["baseline"]["1"]["rank"] == 2
+    assert figures["ours"]["2"]["top1"] > 0.9
+    assert set(figures["pmi"]["1"]) >= {"top1", "top5", "rank", "frechet"}
     assert plot.read_bytes()[:4] == sheet.read_bytes()[:4] == b"\x89PNG"
-    assert json.loads(run("pmi", "bench", manifest, "--images", "1,2", "--json").stdout) == found
+    assert json.loads(run("pmi", "bench", manifest, "--images", "1,2", "--json").stdout) == figures
 
 
 def test_bench_tables(manifest):
@@ -93,7 +93,7 @@ def test_test_images_decide_nothing_but_their_own_tasks(manifest):
 )
 def test_what_is_refused(args, status, reason, manifest, catalog_path, capsys):
     with pytest.raises(SystemExit) as exit_:
-        main(["pmi", *(one.format(manifest=manifest, catalog=catalog_path) for one in args)])
+        main(["pmi", *(arg.format(manifest=manifest, catalog=catalog_path) for arg in args)])
     captured = capsys.readouterr()
     assert exit_.value.code == status
     assert captured.err.startswith("diffagent: ")
@@ -119,6 +119,6 @@ def test_calls_with_images_are_refused_before_weights_are_loaded(
 ):
     monkeypatch.setattr(Agent, "load", lambda *_: pytest.fail("the agent was loaded"))
     with pytest.raises(SystemExit) as exit_:
-        main(["call", *(one.format(catalog=catalog_path) for one in args)])
+        main(["call", *(arg.format(catalog=catalog_path) for arg in args)])
     assert exit_.value.code == status
     assert reason in capsys.readouterr().err

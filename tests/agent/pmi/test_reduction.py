@@ -87,10 +87,10 @@ def test_the_eigenvalue_bound_of_nothing_is_nothing():
 
 def test_slacks_are_rounded_up():
     values = np.array([0.0, 1.0, 1.0001, 3e-8, 4.3], np.float32)
-    found = upwards(values)
-    assert (found >= values).all()
-    assert found[:2].tolist() == [0, 1]
-    assert found[2] == np.float16(1.001)
+    bounds = upwards(values)
+    assert (bounds >= values).all()
+    assert bounds[:2].tolist() == [0, 1]
+    assert bounds[2] == np.float16(1.001)
 
 
 def test_a_row_fills_whole_registers():

@@ -41,9 +41,9 @@ def test_the_exact_search_never_loses_one_of_the_nearest(
         task = Task.of(task.images, None, hub.prompts)
     models, true = ranked(in_memory(hub), task, gamma)
     with Searcher(store, threads) as searcher:
-        found = searcher.exact(task)
-    assert found.distances == pytest.approx(true, abs=1e-6)
-    assert all(true[-1] - distance < 1e-6 for distance in true[~np.isin(models, found.models)])
+        neighbours = searcher.exact(task)
+    assert neighbours.distances == pytest.approx(true, abs=1e-6)
+    assert all(true[-1] - distance < 1e-6 for distance in true[~np.isin(models, neighbours.models)])
 
 
 @pytest.fixture(scope="module")
@@ -53,43 +53,47 @@ def store(tmp_path_factory):
 
 def test_the_exact_search_evaluates_few_models_where_models_differ(store):
     with Searcher(store, 2) as searcher:
-        found = searcher.exact(Task.of(in_memory(SMALL)[7, :4].astype(np.float32), None, SMALL.prompts), k=1)
-    assert found.models.tolist() == [7]
-    assert found.evaluated < len(store)
+        neighbours = searcher.exact(
+            Task.of(in_memory(SMALL)[7, :4].astype(np.float32), None, SMALL.prompts), k=1
+        )
+    assert neighbours.models.tolist() == [7]
+    assert neighbours.evaluated < len(store)
 
 
 def test_a_second_look_finds_what_the_first_leaves_out(store, monkeypatch):
     monkeypatch.setattr(search, "FIRST_LOOK", 16)
     _, task = SMALL.task(5)
     with Searcher(store, 1) as searcher:
-        found = searcher.exact(task)
-    assert found.scans > 1
-    assert found.models.tolist() == ranked(in_memory(SMALL), task, 0.02)[0].tolist()
+        neighbours = searcher.exact(task)
+    assert neighbours.scans > 1
+    assert neighbours.models.tolist() == ranked(in_memory(SMALL), task, 0.02)[0].tolist()
 
 
 def test_the_reduced_search_finds_nearly_all_of_the_nearest(store):
     with Searcher(store, 1) as searcher:
         pairs = [(searcher.exact(task), searcher.nearest(task)) for _, task in map(SMALL.task, range(20))]
-    kept = [np.isin(exact.models, near.models).mean() for exact, near in pairs]
-    assert np.mean(kept) > 0.99
+    recalls = [np.isin(exact.models, near.models).mean() for exact, near in pairs]
+    assert np.mean(recalls) > 0.99
     assert all(near.evaluated == 64 for _, near in pairs)
 
 
 def test_answers_come_nearest_first_with_distances_of_eq_9(store):
     _, task = SMALL.task(2, images=2)
     with Searcher(store, 2) as searcher:
-        found = searcher.nearest(task, k=5)
-    assert found.distances == pytest.approx(np.sort(found.distances))
-    assert found.distances == pytest.approx(distances(in_memory(SMALL), task, 0.02)[found.models], abs=1e-6)
+        neighbours = searcher.nearest(task, k=5)
+    assert neighbours.distances == pytest.approx(np.sort(neighbours.distances))
+    assert neighbours.distances == pytest.approx(
+        distances(in_memory(SMALL), task, 0.02)[neighbours.models], abs=1e-6
+    )
 
 
 def test_equal_models_tie_and_the_earlier_comes_first(tmp_path):
     features = in_memory(SMALL)[:6]
     twice = np.concatenate([features, features])
     with Searcher(Store.build(tmp_path, [twice], SMALL.prompts), 1) as searcher:
-        found = searcher.exact(SMALL.task(0)[1], k=12)
-    assert found.distances[::2].tolist() == found.distances[1::2].tolist()
-    assert (found.models[1::2] - found.models[::2]).tolist() == [6] * 6
+        neighbours = searcher.exact(SMALL.task(0)[1], k=12)
+    assert neighbours.distances[::2].tolist() == neighbours.distances[1::2].tolist()
+    assert (neighbours.models[1::2] - neighbours.models[::2]).tolist() == [6] * 6
 
 
 def test_more_are_asked_for_than_there_are(tmp_path):

@@ -49,21 +49,21 @@ def hub(models=4, each=8, size=5, spread=0.3, seed=0):
 
 def test_evidence_by_hand():
     # one axis, B = W = 1; n = 1 image at 2: c ~ N(1, ½); n = 3 images at 0: c ~ N(0, ¼)
-    one = np.ones(1, np.float32)
-    space = Space(0 * one, one, one[:, None], one, one, np.array([[2.0], [0.0]]), np.array([1.0, 3.0]))
-    found = space.evidence(np.array([[1.5]], np.float32))[0]
+    unit = np.ones(1, np.float32)
+    space = Space(0 * unit, unit, unit[:, None], unit, unit, np.array([[2.0], [0.0]]), np.array([1.0, 3.0]))
+    evidence = space.evidence(np.array([[1.5]], np.float32))[0]
     expected = [-0.5 * (0.5**2 / 1.5 + math.log(1.5)), -0.5 * (1.5**2 / 1.25 + math.log(1.25))]
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(evidence, expected, rtol=1e-6)
 
 
 def test_models_are_told_apart_and_order_does_not_matter():
     style, models, _ = hub()
     space = fit(style, models)
-    found = space.evidence(space.project(style))
-    assert (found.argmax(1) == models).mean() > 0.9
+    evidence = space.evidence(space.project(style))
+    assert (evidence.argmax(1) == models).mean() > 0.9
     order = np.random.default_rng(1).permutation(len(models))
     again = Space.fit(style[order], crops_of(style)[order], models[order], PLAIN)
-    np.testing.assert_allclose(again.evidence(again.project(style)), found, rtol=1e-2, atol=0.05)
+    np.testing.assert_allclose(again.evidence(again.project(style)), evidence, rtol=1e-2, atol=0.05)
 
 
 def test_what_crops_differ_by_is_not_style():
@@ -129,17 +129,17 @@ def test_left_out_evidence_never_saw_the_image():
     style, models, prompts = hub()
     images = train(style, models, prompts)
     folds = prompt_folds(models, prompts)
-    found = left_out(images, folds, [PLAIN])[0]
-    kept = images[folds != 0]
-    space = Space.fit(kept.style, kept.crops, kept.models, PLAIN)
-    np.testing.assert_allclose(found[folds == 0], space.evidence(space.project(style[folds == 0])))
+    evidence = left_out(images, folds, [PLAIN])[0]
+    others = images[folds != 0]
+    space = Space.fit(others.style, others.crops, others.models, PLAIN)
+    np.testing.assert_allclose(evidence[folds == 0], space.evidence(space.project(style[folds == 0])))
 
 
 def test_temperature_of_evidence_that_is_ten_times_too_bold():
     rng = np.random.default_rng(0)
     true = rng.normal(size=(400, 3))
     probabilities = np.exp(log_softmax(true))
-    models = np.array([rng.choice(3, p=one) for one in probabilities])
+    models = np.array([rng.choice(3, p=row) for row in probabilities])
     factor, loss = temperature(10 * true, models, np.arange(400)[:, None])
     assert factor == pytest.approx(0.1, rel=0.3)
     assert loss < math.log(3)
@@ -163,11 +163,11 @@ def test_learning_is_calibrated_and_repeatable():
     images = TrainingImages(style, crops_of(style), models, prompts, (2, 2, 2, 2))
     settings = (PLAIN, SpaceSetting(0.3, 0.6))
     learnt, again = learn(images, settings), learn(images, settings)
-    assert [(one.start, one.stop) for one in learnt.views] == [(0, 6), (2, 8)]
+    assert [(view.start, view.stop) for view in learnt.views] == [(0, 6), (2, 8)]
     assert learnt.temperatures == again.temperatures
     assert learnt.project(style).shape == (72, 10)
-    found = learnt.log_probabilities(learnt.evidence(style[models == 2][:3]))
-    assert np.exp(found).sum() == pytest.approx(1)
-    assert found.argmax() == 2
-    left = [learnt.log_probabilities(learnt.evidence(style[n : n + 1])).argmax() for n in range(72)]
-    assert np.mean(left == models) > 0.5
+    log_probabilities = learnt.log_probabilities(learnt.evidence(style[models == 2][:3]))
+    assert np.exp(log_probabilities).sum() == pytest.approx(1)
+    assert log_probabilities.argmax() == 2
+    winners = [learnt.log_probabilities(learnt.evidence(style[n : n + 1])).argmax() for n in range(72)]
+    assert np.mean(winners == models) > 0.5

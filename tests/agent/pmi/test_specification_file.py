@@ -38,18 +38,18 @@ def same(left, right):
 
 @pytest.fixture
 def file(tmp_path):
-    made = SpecificationFile.create(tmp_path / "a.pmi", ENCODERS)
-    made.append([specification("one", 2), specification("zwei ü", 3, 1)])
-    return made
+    file = SpecificationFile.create(tmp_path / "a.pmi", ENCODERS)
+    file.append([specification("one", 2), specification("zwei ü", 3, 1)])
+    return file
 
 
 def test_what_goes_in_comes_out(file):
-    read = SpecificationFile.open(file.path)
-    assert (len(read), read.airs, read.encoders) == (5, ["one", "zwei ü"], ENCODERS)
-    first, second = read.specifications()
+    copy = SpecificationFile.open(file.path)
+    assert (len(copy), copy.airs, copy.encoders) == (5, ["one", "zwei ü"], ENCODERS)
+    first, second = copy.specifications()
     assert same(first, specification("one", 2))
     assert same(second, specification("zwei ü", 3, 1))
-    assert isinstance(read.records, np.memmap)
+    assert isinstance(copy.records, np.memmap)
     assert file.path.stat().st_size == HEADER + 5 * ENCODERS.record().itemsize
 
 
@@ -63,28 +63,28 @@ def test_adding_a_model_appends(file):
 
 def test_a_model_that_is_there_is_replaced(file):
     file.append([specification("one", 4, 7)])
-    read = SpecificationFile.open(file.path)
-    assert read.airs == ["zwei ü", "one"]
-    assert same(read.specifications()[1], specification("one", 4, 7))
+    copy = SpecificationFile.open(file.path)
+    assert copy.airs == ["zwei ü", "one"]
+    assert same(copy.specifications()[1], specification("one", 4, 7))
 
 
 def test_images_can_be_added_to_a_model(file):
     file.extend([specification("one", 1, 9)])
-    assert [len(one) for one in SpecificationFile.open(file.path).specifications()] == [3, 3]
+    assert [len(entry) for entry in SpecificationFile.open(file.path).specifications()] == [3, 3]
 
 
 def test_an_empty_file_has_no_models(tmp_path):
     SpecificationFile.create(tmp_path / "b.pmi", ENCODERS)
-    read = SpecificationFile.open(tmp_path / "b.pmi")
-    assert (len(read), read.airs, read.specifications(), len(read.records)) == (0, [], [], 0)
+    copy = SpecificationFile.open(tmp_path / "b.pmi")
+    assert (len(copy), copy.airs, copy.specifications(), len(copy.records)) == (0, [], [], 0)
 
 
 def test_what_a_crash_leaves_behind_is_not_read(file):
     with file.path.open("ab") as stream:
         stream.write(b"half a record")
-    read = SpecificationFile.open(file.path)
-    assert len(read) == 5
-    read.append([specification("three", 1)])
+    copy = SpecificationFile.open(file.path)
+    assert len(copy) == 5
+    copy.append([specification("three", 1)])
     assert SpecificationFile.open(file.path).airs == ["one", "zwei ü", "three"]
 
 

@@ -22,7 +22,7 @@ def invented(models, seed=1):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def store_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     features = invented(40)
     Store.build(folder, [features[:25], features[25:]], PROMPTS, 0.03, 2)
@@ -30,8 +30,8 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def folder(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "store")
+def folder(store_folder, tmp_path):
+    return shutil.copytree(store_folder, tmp_path / "store")
 
 
 def test_what_is_stored_comes_back(folder):

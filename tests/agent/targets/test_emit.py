@@ -214,11 +214,13 @@ def test_diffusers_keyword_arguments_and_a_script(catalog: Catalog) -> None:
     assert ".manual_seed(7)" in request["snippet"]
 
 
-@pytest.mark.parametrize(("skip", "given"), [(None, None), (1, None), (2, None), (3, 1), (12, 10)])
-def test_sdxl_stops_at_the_last_layer_but_one(catalog: Catalog, skip: int | None, given: int | None) -> None:
+@pytest.mark.parametrize(("skip", "expected"), [(None, None), (1, None), (2, None), (3, 1), (12, 10)])
+def test_sdxl_stops_at_the_last_layer_but_one(
+    catalog: Catalog, skip: int | None, expected: int | None
+) -> None:
     emitted = emit(call_of(GRAND_XL, clip_skip=skip), "diffusers", catalog)
     assert emitted.request["pipeline"] == "StableDiffusionXLPipeline"
-    assert emitted.request["kwargs"].get("clip_skip") == given
+    assert emitted.request["kwargs"].get("clip_skip") == expected
     assert emitted.not_carried == (["clip_skip"] if skip == 1 else [])
 
 
@@ -355,9 +357,11 @@ def test_comfyui_stops_at_no_later_layer_than_the_base_model_was_trained_on(
     """SDXL reads the last layer but one; A1111 and Forge go no further either."""
     emitted = emit(call_of(GRAND_XL, clip_skip=skip), "comfyui", catalog)
     nodes = [
-        one["inputs"] for one in emitted.request["prompt"].values() if "stop_at_clip_layer" in one["inputs"]
+        node["inputs"]
+        for node in emitted.request["prompt"].values()
+        if "stop_at_clip_layer" in node["inputs"]
     ]
-    assert [one["stop_at_clip_layer"] for one in nodes] == ([] if layer is None else [layer])
+    assert [inputs["stop_at_clip_layer"] for inputs in nodes] == ([] if layer is None else [layer])
     assert emitted.not_carried == (["clip_skip"] if layer is None else [])
     first = emit(call_of(AURORA, clip_skip=1), "comfyui", catalog)
     assert first.not_carried == []

@@ -154,10 +154,10 @@ def test_comfyui_validates_the_graph_of_every_base_model(catalog: Catalog, tmp_p
     assert there.lacking == {}
     for row in rows:
         for lora in (False, True):
-            made = emit(
+            emitted = emit(
                 call_of(row.name, lora=lora), "comfyui", catalog, names=there.names, files=there.files
             )
-            nodes = made.request["prompt"]
+            nodes = emitted.request["prompt"]
             assert [fault for node in nodes.values() for fault in server.errors(node, nodes)] == []
 
 
@@ -226,8 +226,8 @@ def test_a_whole_file_among_the_checkpoints_brings_its_parts(catalog: Catalog, t
 
 def test_gguf_files_have_loaders_of_their_own(tmp_path: Path) -> None:
     card = replace(PAIRS["Qwen"][0], file_name="qwen-Q4_K_M.gguf")
-    with Catalog.create(tmp_path / "c.sqlite") as made:
-        made.add([card])
+    with Catalog.create(tmp_path / "c.sqlite") as new_catalog:
+        new_catalog.add([card])
     catalog = Catalog.open(tmp_path / "c.sqlite")
     server = that_has(
         FakeComfyUI(),
@@ -256,8 +256,8 @@ def test_what_comfyui_loads_whole_is_not_there_as_a_part(lists: dict[str, list[s
     (file,) = next(iter(lists.values()))
     card = replace(PAIRS["SDXL 1.0"][0], file_name=file)
     other = replace(PAIRS["SD 1.5"][0], file_name="whole.safetensors")
-    with Catalog.create(tmp_path / "c.sqlite") as made:
-        made.add([card, other])
+    with Catalog.create(tmp_path / "c.sqlite") as new_catalog:
+        new_catalog.add([card, other])
     with Catalog.open(tmp_path / "c.sqlite") as catalog:
         there = installed(
             that_has(FakeComfyUI(), checkpoints=["whole.safetensors"], **lists), "comfyui", catalog, tmp_path
@@ -302,8 +302,8 @@ def test_forge_takes_modules_and_distilled_guidance(catalog: Catalog, tmp_path: 
         modules=["VAE/ae.safetensors", "te/clip_l.safetensors", "te/t5xxl_fp8_e4m3fn.safetensors"],
     )
     there = installed(server, "a1111", catalog, tmp_path)
-    made = emit(call_of("Flux.1 D"), "a1111", catalog, names=there.names, files=there.files)
-    assert made.request["override_settings"]["forge_additional_modules"] == [
+    emitted = emit(call_of("Flux.1 D"), "a1111", catalog, names=there.names, files=there.files)
+    assert emitted.request["override_settings"]["forge_additional_modules"] == [
         "/m/te/clip_l.safetensors",
         "/m/te/t5xxl_fp8_e4m3fn.safetensors",
         "/m/VAE/ae.safetensors",
@@ -396,8 +396,8 @@ def test_civitai_runs_other_models_of_such_a_recipe_as_loras_alone(tmp_path: Pat
     assert load("civitai").takes(model)
     assert load("civitai").takes(lora)
     assert not load("civitai").takes(other)
-    with Catalog.create(tmp_path / "c.sqlite") as made:
-        made.add([other, lora])
+    with Catalog.create(tmp_path / "c.sqlite") as new_catalog:
+        new_catalog.add([other, lora])
     catalog = Catalog.open(tmp_path / "c.sqlite")
     with pytest.raises(BadInput, match="Civitai runs only its own ZImageTurbo model"):
         emit(call_of("ZImageTurbo", air=other.air), "civitai", catalog)
@@ -449,7 +449,7 @@ READ_BACK = [row.name for row in TABLE if row.name in PAIRS and backend(row.name
 @pytest.mark.parametrize("base_model", READ_BACK)
 def test_a_graph_of_parts_is_read_back_as_the_same_call(base_model: str, catalog: Catalog) -> None:
     call = call_of(base_model, lora=True)
-    made = recover(comfyui.read(emit(call, "comfyui", catalog).request["prompt"]), catalog).call
+    copy = recover(comfyui.read(emit(call, "comfyui", catalog).request["prompt"]), catalog).call
     if call.scheduler == "Normal":  # ComfyUI's own
         call = call.model_copy(update={"scheduler": None})
-    assert made == call
+    assert copy == call

@@ -55,9 +55,9 @@ SIMPLE: dict[str, Any] = {
 
 
 def fill(
-    graph: dict[str, Any], call: T2ICall, catalog: Catalog, given: dict[str, str] | None = None
+    graph: dict[str, Any], call: T2ICall, catalog: Catalog, places: dict[str, str] | None = None
 ) -> Emitted:
-    flow = Workflow.of(copy.deepcopy(graph), given or {})
+    flow = Workflow.of(copy.deepcopy(graph), places or {})
     emitted = emit(call, "comfyui", catalog)
     return flow.fill(emitted, Resources.of(call, catalog), {})
 
@@ -87,8 +87,8 @@ def test_what_has_no_place_is_not_carried_and_a_map_gives_one(catalog: Catalog) 
     assert emitted.request["prompt"]["9"]["inputs"]["value"] == 7  # the seed, behind its link
     assert set(emitted.not_carried) == {"negative_prompt", "width", "height", "clip_skip"}
     assert emitted.dropped == {"negative_prompt", "width", "height", "clip_skip"}
-    given = parse_map(["width=my size.w", "height=4.h", "Sampling Steps=3.steps"])
-    emitted = fill(SIMPLE, call, catalog, given)
+    places = parse_map(["width=my size.w", "height=4.h", "Sampling Steps=3.steps"])
+    emitted = fill(SIMPLE, call, catalog, places)
     assert emitted.request["prompt"]["4"]["inputs"] == {"w": 512, "h": 768}
     assert set(emitted.not_carried) == {"negative_prompt", "clip_skip"}
 

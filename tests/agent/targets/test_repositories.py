@@ -20,7 +20,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 
 
-def own(base_model: str) -> Card:
+def base_card(base_model: str) -> Card:
     """A base model's own entry, as lists of references give it."""
     row = find(base_model)
     assert row is not None
@@ -33,7 +33,9 @@ def own(base_model: str) -> Card:
     )  # fmt: skip
 
 
-OWN = {name: own(name) for name in ("Flux.1 D", "Flux.1 S", "ZImageTurbo", "Qwen", "SDXL Turbo", "HiDream")}
+OWN = {
+    name: base_card(name) for name in ("Flux.1 D", "Flux.1 S", "ZImageTurbo", "Qwen", "SDXL Turbo", "HiDream")
+}
 LIKE_FLUX = Card(
     "Like Flux", "Checkpoint", "Flux.1 D", "urn:air:flux1:diffusionmodel:huggingface:inventor/like-flux",
     source="huggingface", aliases=("inventor/like-flux", "like-flux"),
@@ -49,8 +51,8 @@ LORA = PAIRS["Flux.1 D"][1]
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     path = tmp_path_factory.mktemp("repositories") / "own.sqlite"
-    with Catalog.create(path) as made:
-        made.add([*OWN.values(), LIKE_FLUX, ONE_FILE, LORA])
+    with Catalog.create(path) as new_catalog:
+        new_catalog.add([*OWN.values(), LIKE_FLUX, ONE_FILE, LORA])
     opened = Catalog.open(path)
     yield opened
     opened.close()
@@ -155,8 +157,8 @@ def test_horde_calls_a_model_of_civitai_by_its_own_name(tmp_path: Path) -> None:
     card = replace(
         PAIRS["Pony"][0], air="urn:air:sdxl:checkpoint:civitai:257749@290640", model_id=257749, aliases=()
     )
-    with Catalog.create(tmp_path / "pony.sqlite") as made:
-        made.add([card])
+    with Catalog.create(tmp_path / "pony.sqlite") as new_catalog:
+        new_catalog.add([card])
     catalog = Catalog.open(tmp_path / "pony.sqlite")
     assert ChoiceScope(target="horde", base_model="Pony").allows(card)
     request = emit(of(card, clip_skip=2), "horde", catalog, nearest=True).request

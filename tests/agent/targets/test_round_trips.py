@@ -65,8 +65,8 @@ def calls(draw: st.DrawFn, samplers: tuple[Sampler, ...] = ALL_SAMPLERS) -> T2IC
 @settings(deadline=None, max_examples=150)
 @given(call=calls())
 def test_our_infotext_is_read_back_as_the_same_call(catalog: Catalog, call: T2ICall) -> None:
-    written = infotext.write(call, Resources.of(call, catalog))
-    assert read_text(written, catalog) == call
+    text = infotext.write(call, Resources.of(call, catalog))
+    assert read_text(text, catalog) == call
 
 
 def as_a1111_writes_it(request: dict[str, Any]) -> str:
@@ -110,13 +110,13 @@ def test_a1111s_infotext_is_read_back_as_the_same_call(catalog: Catalog, call: T
     assert read_text(as_a1111_writes_it(request), catalog) == call
 
 
-SAME_IN_COMFYUI = {Sampler(one.method, "Normal") for one in ALL_SAMPLERS if one.method != "DDIM"}
+SAME_IN_COMFYUI = {Sampler(sampler.method, "Normal") for sampler in ALL_SAMPLERS if sampler.method != "DDIM"}
 SAME_IN_COMFYUI.add(Sampler("DDIM", "DDIM Uniform"))
 """The schedules that ComfyUI runs without one named, so that a graph does not tell them apart."""
 
 
 @settings(deadline=None, max_examples=150)
-@given(call=calls(tuple(one for one in load("comfyui").samplers if one not in SAME_IN_COMFYUI)))
+@given(call=calls(tuple(sampler for sampler in load("comfyui").samplers if sampler not in SAME_IN_COMFYUI)))
 def test_a_comfyui_graph_is_read_back_as_the_same_call(catalog: Catalog, call: T2ICall) -> None:
     emitted = emit(call, "comfyui", catalog)
     graph = json.loads(json.dumps(emitted.request["prompt"]))
@@ -126,12 +126,12 @@ def test_a_comfyui_graph_is_read_back_as_the_same_call(catalog: Catalog, call: T
 
 def test_wishes_read_the_same_infotext(catalog: Catalog) -> None:
     call = call_of(AURORA, sampler="DPM++ SDE Karras")
-    found = wishes(infotext.write(call, Resources.of(call, catalog)))
-    assert (found.prompt, found.negative_prompt, found.sampler, found.steps, found.cfg_scale, found.seed) == (
+    wish = wishes(infotext.write(call, Resources.of(call, catalog)))
+    assert (wish.prompt, wish.negative_prompt, wish.sampler, wish.steps, wish.cfg_scale, wish.seed) == (
         call.prompt, call.negative_prompt, join(call.sampler), call.sampling_steps, call.cfg_scale,
         call.seed,
     )  # fmt: skip
-    assert (found.size, found.clip_skip) == ((512, 768), 2)
+    assert (wish.size, wish.clip_skip) == ((512, 768), 2)
 
 
 @pytest.mark.parametrize(

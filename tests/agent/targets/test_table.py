@@ -70,7 +70,7 @@ def test_each_row_is_the_target_of_its_name() -> None:
 
 
 def test_no_other_file_names_a_target() -> None:
-    found = [
+    uses = [
         f"{file.relative_to(ROOT)}:{node.lineno}"
         for floor in ("agent", "training", "serving")
         for file in (ROOT / floor).rglob("*.py")
@@ -78,4 +78,4 @@ def test_no_other_file_names_a_target() -> None:
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Constant) and node.value in ("a1111", "comfyui", "openai")
     ]
-    assert found == []
+    assert uses == []

@@ -42,7 +42,7 @@ def word() -> str:
     return "B" * (8 * MEGABYTE)
 
 
-def said(content: object, **fields: object) -> dict[str, object]:
+def chat_body(content: object, **fields: object) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": content}], **fields}
 
 
@@ -53,10 +53,10 @@ HOSTILE: dict[str, tuple[str, Callable[[], object]]] = {
     "emit": ("/v1/emit", lambda: {"target": "a1111", "call": {"model": "m", **names()}}),
     "long emit": ("/v1/emit", lambda: {"target": "a1111", "call": {"model": word()}}),
     "messages": ("/v1/chat/completions", lambda: {"messages": ones()}),
-    "parts": ("/v1/chat/completions", lambda: said(ones())),
-    "tools": ("/v1/chat/completions", lambda: said("a fox", tools=ones())),
-    "unread": ("/v1/chat/completions", lambda: said("a fox", unread=ones())),
-    "content": ("/v1/chat/completions", lambda: said(word())),
+    "parts": ("/v1/chat/completions", lambda: chat_body(ones())),
+    "tools": ("/v1/chat/completions", lambda: chat_body("a fox", tools=ones())),
+    "unread": ("/v1/chat/completions", lambda: chat_body("a fox", unread=ones())),
+    "content": ("/v1/chat/completions", lambda: chat_body(word())),
     "base model": ("/v1/route", lambda: {**FOX, "base_model": word()}),
     "model": ("/v1/route", lambda: {**FOX, "model": word()}),
     "type": ("/v1/route", lambda: {**FOX, "type": word()}),
@@ -111,8 +111,8 @@ def test_what_people_send_is_answered(server: ServerProcess) -> None:
         chat = client.post("/v1/chat/completions", json={"messages": turns, "tools": tools})
         assert chat.status_code == 200
         with probed(server) as health:
-            seen = client.post("/v1/identify", json={"images": [picture] * 4})
-        assert seen.status_code == 200
+            response = client.post("/v1/identify", json={"images": [picture] * 4})
+        assert response.status_code == 200
         assert max(health.took, default=0) < 400
         assert client.post("/v1/route", json={"prompt": "a fox", "images": ["x"] * 7}).status_code == 400
 
@@ -208,17 +208,17 @@ def test_a_line_of_a_batch_is_bounded(tmp_path: Path) -> None:
 )
 def test_arguments_of_tools_are_bounded(arguments: type[BaseModel]) -> None:
     """They come as objects, so what is bounded is what is made of them: one fault a list, short texts."""
-    given = {name: word() for name in arguments.model_fields} | {
+    fields = {name: word() for name in arguments.model_fields} | {
         "images": ones(),
         "prompt": "a fox",
         "target_url": None,
     }
     started = time.perf_counter()
     with pytest.raises(ValidationError) as raised:
-        arguments.model_validate(given)
+        arguments.model_validate(fields)
     assert len(wrong_arguments(raised.value, ["prompt"])) < 2000
     assert time.perf_counter() - started < 1
-    assert raised.value.error_count() <= len(given)  # one a list
+    assert raised.value.error_count() <= len(fields)  # one a list
 
 
 def test_options_are_short_before_they_are_compared() -> None:

@@ -37,11 +37,11 @@ def user(text: Any) -> dict[str, Any]:
     return {"role": "user", "content": text}
 
 
-def talk(official: openai.OpenAI, *said: str, **options: Any) -> list[T2ICall]:
+def talk(official: openai.OpenAI, *texts: str, **options: Any) -> list[T2ICall]:
     """The call after each of a user's messages, the assistant's answers between them."""
     messages: list[Any] = [{"role": "system", "content": "You are an SDXL expert. Draw portraits."}]
     calls = []
-    for text in said:
+    for text in texts:
         messages.append(user(text))
         answer = (
             official.chat.completions.create(model=MODEL, messages=messages, **options).choices[0].message
@@ -52,7 +52,7 @@ def talk(official: openai.OpenAI, *said: str, **options: Any) -> list[T2ICall]:
 
 
 def test_the_models_are_one(official: openai.OpenAI) -> None:
-    assert [one.id for one in official.models.list()] == [MODEL]
+    assert [model.id for model in official.models.list()] == [MODEL]
     assert official.models.retrieve(MODEL).owned_by == MODEL
     with pytest.raises(openai.NotFoundError, match="the model is diffagent"):
         official.models.retrieve("gpt-9")
@@ -81,16 +81,16 @@ def test_a_stream_adds_up_to_the_answer(official: openai.OpenAI, agent: Agent, t
     deltas = [chunk.choices[0] for chunk in stream]
     assert len(deltas) > 5
     assert deltas[0].delta.role == "assistant"
-    assert [one.finish_reason for one in deltas[:-1]] == [None] * (len(deltas) - 1)
+    assert [choice.finish_reason for choice in deltas[:-1]] == [None] * (len(deltas) - 1)
     assert deltas[-1].finish_reason == ("tool_calls" if tools else "stop")
     if tools:
-        calls = [call for one in deltas for call in one.delta.tool_calls or ()]
+        calls = [call for choice in deltas for call in choice.delta.tool_calls or ()]
         assert calls[0].function
         assert calls[0].function.name == "text_to_image"
-        written = "".join(call.function.arguments or "" for call in calls if call.function)
+        text = "".join(call.function.arguments or "" for call in calls if call.function)
     else:
-        written = "".join(one.delta.content or "" for one in deltas)
-    assert T2ICall.parse(written) == agent.call("pixel art of a fox")
+        text = "".join(choice.delta.content or "" for choice in deltas)
+    assert T2ICall.parse(text) == agent.call("pixel art of a fox")
 
 
 def test_the_clients_own_stream_helper_agrees(official: openai.OpenAI) -> None:
@@ -130,7 +130,7 @@ def test_edits_change_the_last_call(official: openai.OpenAI) -> None:
 
 
 def test_another_base_model_or_model_is_routed_with_what_was_said_before(official: openai.OpenAI) -> None:
-    first, stepped, xl, named, hat = talk(
+    first, stepped, xl, ink, hat = talk(
         official,
         "pixel art of a fox, seed 9",
         "33 steps please",
@@ -140,9 +140,9 @@ def test_another_base_model_or_model_is_routed_with_what_was_said_before(officia
     )
     assert (first.base_model, xl.base_model, xl.model) == ("SD 1.5", "SDXL 1.0", "Grand XL")
     assert (xl.sampling_steps, xl.seed, xl.prompt) == (33, 9, "pixel art of a fox")
-    assert (named.model, named.sampling_steps) == ("Ink Fox Style", 33)
-    assert named.prompt.startswith("inkfox, ")
-    assert hat == named.model_copy(update={"prompt": f"{named.prompt}, a red hat"})
+    assert (ink.model, ink.sampling_steps) == ("Ink Fox Style", 33)
+    assert ink.prompt.startswith("inkfox, ")
+    assert hat == ink.model_copy(update={"prompt": f"{ink.prompt}, a red hat"})
     assert stepped.model == first.model
 
 
@@ -161,9 +161,9 @@ def test_without_a_call_before_the_prompt_and_its_edits_are_decided(
     official: openai.OpenAI, agent: Agent, answer: str | None
 ) -> None:
     messages: Any = [user("pixel art of a fox"), {"role": "assistant", "content": answer}, user("31 steps")]
-    found = official.chat.completions.create(model=MODEL, messages=messages)
+    completion = official.chat.completions.create(model=MODEL, messages=messages)
     expected = agent.call("pixel art of a fox").model_copy(update={"sampling_steps": 31})
-    assert T2ICall.parse(found.choices[0].message.content or "") == expected
+    assert T2ICall.parse(completion.choices[0].message.content or "") == expected
 
 
 def test_a_call_of_a_model_that_the_catalog_lacks_is_not_changed_but_decided(
@@ -171,8 +171,8 @@ def test_a_call_of_a_model_that_the_catalog_lacks_is_not_changed_but_decided(
 ) -> None:
     invented = agent.call("pixel art of a fox").model_copy(update={"model": "Made Up"})
     messages: Any = [user("a fox"), {"role": "assistant", "content": invented.to_json()}, user("31 steps")]
-    found = official.chat.completions.create(model=MODEL, messages=messages)
-    assert T2ICall.parse(found.choices[0].message.content or "").model in {
+    completion = official.chat.completions.create(model=MODEL, messages=messages)
+    assert T2ICall.parse(completion.choices[0].message.content or "").model in {
         card.name for card in agent.prefilter.cards
     }
 
@@ -236,11 +236,11 @@ def test_an_unknown_model_is_not_found(official: openai.OpenAI) -> None:
 
 
 def test_images_of_a_message_reach_the_agent(make_agent, serve) -> None:
-    seen: list[Any] = []
+    requests: list[Any] = []
 
     class Looks(Agent):
         def decide(self, request: Request) -> Any:
-            seen.append((request.prompt, request.images))
+            requests.append((request.prompt, request.images))
             return super().decide(request.model_copy(update={"images": ()}))
 
     plain = make_agent(RuleEngine())
@@ -250,4 +250,4 @@ def test_images_of_a_message_reach_the_agent(make_agent, serve) -> None:
     with serve(looks) as client:
         body = {"model": MODEL, "messages": [user(parts)]}
         assert client.post("/v1/chat/completions", json=body).status_code == 200
-    assert seen == [("like this", (picture(7),))]
+    assert requests == [("like this", (picture(7),))]

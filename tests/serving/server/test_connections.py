@@ -82,12 +82,12 @@ def test_a_client_that_does_not_read_is_closed(catalog_path: Path) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", server.port))
         client.setblocking(False)
-        asked = b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 300
+        requests = b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 300
         started = time.monotonic()
         with suppress(ConnectionError):
             while time.monotonic() < started + 8:
                 try:
-                    client.send(asked)
+                    client.send(requests)
                 except BlockingIOError:
                     time.sleep(0.05)
         assert time.monotonic() < started + 8
@@ -101,8 +101,8 @@ def test_a_slow_engine_closes_nothing(catalog_path: Path) -> None:
 
 
 def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(catalog_path: Path) -> None:
-    with server_process(catalog_path, connections=10, head_seconds=60) as server, ExitStack() as held:
-        silent = [held.enter_context(server.connect()) for _ in range(40)]
+    with server_process(catalog_path, connections=10, head_seconds=60) as server, ExitStack() as stack:
+        silent = [stack.enter_context(server.connect()) for _ in range(40)]
         assert healthy(server)
         silent[0].settimeout(5)
         with suppress(ConnectionError):
@@ -114,11 +114,11 @@ def test_a_new_connection_takes_the_place_of_the_one_that_waits_longest(catalog_
 
 
 def test_where_all_are_being_answered_a_new_one_is_told(catalog_path: Path) -> None:
-    asked = POST + b'Content-Length: 19\r\n\r\n{"prompt": "a fox"}'
-    with server_process(catalog_path, 3.0, connections=3) as server, ExitStack() as held:
+    request = POST + b'Content-Length: 19\r\n\r\n{"prompt": "a fox"}'
+    with server_process(catalog_path, 3.0, connections=3) as server, ExitStack() as stack:
         time.sleep(0.2)
         for _ in range(3):
-            held.enter_context(server.connect()).sendall(asked)
+            stack.enter_context(server.connect()).sendall(request)
         time.sleep(0.3)
         with server.connect() as one_more:
             answer = one_more.recv(1000)
@@ -135,25 +135,25 @@ def test_few_descriptors_are_enough(catalog_path: Path) -> None:
         server = running.__enter__()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    with ExitStack() as held:
-        held.push(running)
+    with ExitStack() as stack:
+        stack.push(running)
         for _ in range(300):
-            held.enter_context(server.connect())
+            stack.enter_context(server.connect())
         assert healthy_soon(server)  # while the others are being turned away one may be too
         assert len(server.log) < 20_000
 
 
 def test_without_descriptors_the_log_has_a_line_and_the_server_recovers(catalog_path: Path) -> None:
-    with server_process(catalog_path) as server, ExitStack() as held:
+    with server_process(catalog_path) as server, ExitStack() as stack:
         for _ in range(20):
-            held.enter_context(server.connect()).sendall(HEALTH)
+            stack.enter_context(server.connect()).sendall(HEALTH)
         time.sleep(0.3)
         limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-        taken = max(int(path.name) for path in Path(f"/proc/{server.pid}/fd").iterdir()) + 1
-        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (taken, limits[1]))
+        ceiling = max(int(path.name) for path in Path(f"/proc/{server.pid}/fd").iterdir()) + 1
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (ceiling, limits[1]))
         before, began = len(server.log), processor_seconds(server)
         for _ in range(300):
-            held.enter_context(server.connect())
+            stack.enter_context(server.connect())
         time.sleep(2)
         assert "no descriptors left" in server.log
         assert len(server.log) - before < 2_000

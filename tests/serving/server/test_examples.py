@@ -20,13 +20,13 @@ NEW = 50
 
 
 def png(model: str, prompt_id: int = NEW) -> bytes:
-    written = io.BytesIO()
-    picture(model, prompt_id).save(written, "PNG")
-    return written.getvalue()
+    buffer = io.BytesIO()
+    picture(model, prompt_id).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def encoded(*files: bytes) -> list[str]:
-    return [base64.b64encode(one).decode() for one in files]
+    return [base64.b64encode(file).decode() for file in files]
 
 
 def test_images_are_identified_as_json_and_as_a_form(seeing: Agent, serve) -> None:
@@ -36,16 +36,16 @@ def test_images_are_identified_as_json_and_as_a_form(seeing: Agent, serve) -> No
         body = client.post(
             "/v1/identify", json={"images": [plain, f"data:image/png;base64,{other}"], "k": 3}
         ).json()
-        form = [("images", (f"{n}.png", one, "image/png")) for n, one in enumerate(files)]
+        form = [("images", (f"{n}.png", file, "image/png")) for n, file in enumerate(files)]
         same = client.post("/v1/identify", files=form, data={"k": "3"}).json()
     assert list(body) == ["models", "unsure", "timings_ms"]
     assert (same["models"], same["unsure"]) == (body["models"], body["unsure"])
-    found = seeing.identify(files)
-    assert [one["air"] for one in body["models"]] == [air for air, _ in found.best(3)]
-    scores = sorted(found.log_probabilities, reverse=True)
-    assert [one["score"] for one in body["models"]] == pytest.approx(scores, abs=1e-4)
+    identification = seeing.identify(files)
+    assert [entry["air"] for entry in body["models"]] == [air for air, _ in identification.best(3)]
+    scores = sorted(identification.log_probabilities, reverse=True)
+    assert [entry["score"] for entry in body["models"]] == pytest.approx(scores, abs=1e-4)
     assert (body["models"][0]["model"], body["unsure"]) == ("blue", False)
-    assert sum(math.exp(one["score"]) for one in body["models"]) == pytest.approx(1, abs=1e-3)
+    assert sum(math.exp(entry["score"]) for entry in body["models"]) == pytest.approx(1, abs=1e-3)
     assert body["timings_ms"]["total"] > 0
 
 
@@ -53,9 +53,9 @@ def test_scores_are_numbers_however_improbable_and_unknown_models_are_left_out(a
     agent.identifier = ByteIdentifier(agent.catalog, 1e-300)  # type: ignore[assignment]
     with serve(agent) as client:
         body = client.post("/v1/identify", json={"images": encoded(png("blue")), "k": 52}).json()
-    scores = [one["score"] for one in body["models"]]
-    one = math.log(1e-300)
-    assert scores == pytest.approx([2 * one, 3 * one, 4 * one, 5 * one, 6 * one])  # the first it lacks
+    scores = [entry["score"] for entry in body["models"]]
+    unit = math.log(1e-300)
+    assert scores == pytest.approx([2 * unit, 3 * unit, 4 * unit, 5 * unit, 6 * unit])  # the first it lacks
 
 
 def test_images_and_prompt_choose_together(seeing: Agent, serve) -> None:
@@ -74,8 +74,8 @@ def test_what_is_wrong_is_said(seeing: Agent, serve) -> None:
     broken = b"\x89PNG\r\n\x1a\n"
     with serve(seeing) as client:
 
-        def error(**asked) -> tuple[int, str, str]:
-            return error_of(client.post("/v1/identify", **asked))
+        def error(**content) -> tuple[int, str, str]:
+            return error_of(client.post("/v1/identify", **content))
 
         assert error(files=form, data={"k": "many"}) == (
             400,

@@ -97,8 +97,8 @@ def test_a_page_that_resolves_its_name_to_this_machine_gets_nothing(client: http
 def test_foreign_pages_are_refused_unless_they_are_named(agent: Agent, serve) -> None:
     friend, foe = {"Origin": "https://friend.example"}, {"Origin": "https://foe.example"}
     with serve(agent, origins=("https://friend.example",)) as client:
-        own = {"Origin": str(client.base_url).rstrip("/")}
-        assert client.post("/v1/route", json=FOX, headers=own).status_code == 200
+        headers = {"Origin": str(client.base_url).rstrip("/")}
+        assert client.post("/v1/route", json=FOX, headers=headers).status_code == 200
         answer = client.post("/v1/route", json=FOX, headers=friend)
         assert answer.headers["access-control-allow-origin"] == "https://friend.example"
         refused = client.post("/v1/route", json=FOX, headers=foe)

@@ -48,9 +48,9 @@ def test_a_damaged_catalog_is_not_ready_and_shows_no_path(catalog_path: Path) ->
             assert catalog_path.name not in answer.text
         assert client.get("/healthz").status_code == 200
         lines = [json.loads(line) for line in server.log.splitlines()]
-        told = [line["message"] for line in lines if line["event"] == "not ready"]
-        assert all(message.startswith(str(catalog_path)) for message in told)
-        assert 1 <= len(told) <= 2
+        messages = [line["message"] for line in lines if line["event"] == "not ready"]
+        assert all(message.startswith(str(catalog_path)) for message in messages)
+        assert 1 <= len(messages) <= 2
         assert [line["message"] for line in lines if line.get("error") == "bad_catalog"]
 
 

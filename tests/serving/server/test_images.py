@@ -45,7 +45,7 @@ def test_the_official_client_gets_images_with_their_call(
 ) -> None:
     with serve(agent, target="a1111", target_url=studio.url) as client:
         with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0) as official:
-            made = official.images.generate(
+            answer = official.images.generate(
                 model="diffagent",
                 prompt="pixel art of a fox, seed 3",
                 size="512x768",
@@ -53,9 +53,9 @@ def test_the_official_client_gets_images_with_their_call(
                 response_format="b64_json",
             )
         text = client.get("/metrics").text
-    assert made.data is not None
-    assert len(made.data) == 2
-    files = [base64.b64decode(one.b64_json or "") for one in made.data]
+    assert answer.data is not None
+    assert len(answer.data) == 2
+    files = [base64.b64decode(image.b64_json or "") for image in answer.data]
     calls = []
     for number, content in enumerate(files):
         assert Image.open(io.BytesIO(content)).format == "PNG"
@@ -66,7 +66,7 @@ def test_the_official_client_gets_images_with_their_call(
         ("Tiny Pixels", 3, 512, 768),
         ("Tiny Pixels", 4, 512, 768),
     ]
-    assert made.data[0].revised_prompt == calls[0].prompt
+    assert answer.data[0].revised_prompt == calls[0].prompt
     assert 'diffagent_stage_seconds_count{stage="target"} 1.0' in text
 
 
@@ -76,8 +76,8 @@ def test_only_what_the_server_has_is_chosen_and_a_model_may_be_named(
     with serve(agent, target="a1111", target_url=studio.url) as client:
         lake = client.post("/v1/images/generations", json={"prompt": "photo of a mountain lake"})
         assert lake.json()["call"]["model"] in ("Tiny Pixels", 'Oil "Masters" {v2}')
-        named = {"prompt": "a fox", "model": 'Oil "Masters" {v2}'}
-        assert client.post("/v1/images/generations", json=named).json()["call"]["model"] == named["model"]
+        body = {"prompt": "a fox", "model": 'Oil "Masters" {v2}'}
+        assert client.post("/v1/images/generations", json=body).json()["call"]["model"] == body["model"]
         absent = client.post("/v1/images/generations", json={"prompt": "a fox", "model": "Grand XL"})
         assert absent.status_code == 400
         assert "not installed" in absent.json()["error"]["message"]
@@ -92,9 +92,9 @@ def test_a_base_model_that_the_server_lacks_is_replaced_where_its_operator_says_
     assert refused.status_code == 400
     assert refused.json()["error"]["message"].endswith("; the nearest is SD 1.5")  # it takes no option
     with serve(agent, target="a1111", target_url=studio.url, nearest=True) as client:
-        made = client.post("/v1/images/generations", json=lake).json()
-    assert made["call"]["base_model"] == "SD 1.5"
-    assert any("the nearest, SD 1.5, was taken" in note for note in made["notes"])
+        answer = client.post("/v1/images/generations", json=lake).json()
+    assert answer["call"]["base_model"] == "SD 1.5"
+    assert any("the nearest, SD 1.5, was taken" in note for note in answer["notes"])
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_a_client_that_leaves_gives_its_place_back(agent: Agent, serve) -> None:
     with serving(server), serve(agent, target="a1111", target_url=server.url, image_jobs=1) as client:
         with pytest.raises(httpx.ReadTimeout):
             client.post("/v1/images/generations", json={"prompt": "a fox"}, timeout=0.4)
-        left = 'endpoint="/v1/images/generations",method="POST",status="499"} 1.0'
-        until(lambda: left in client.get("/metrics").text)
+        metric = 'endpoint="/v1/images/generations",method="POST",status="499"} 1.0'
+        until(lambda: metric in client.get("/metrics").text)
         server.wrong = lambda number, path: None
         again = client.post("/v1/images/generations", json={"prompt": "a fox"})
         assert again.status_code == 200

@@ -38,38 +38,38 @@ OIL = 'Oil "Masters" {v2}'
 
 
 def test_route_answers_with_a_call_of_what_is_there(client: httpx.Client) -> None:
-    found = client.post("/v1/route", json={"prompt": "pixel art of a fox"}).json()
-    assert found["call"] == found["request"]
-    assert found["call"]["model"] == OIL
-    assert found["call"]["seed"] is not None
-    found = client.post("/v1/route", json={"prompt": "pixel art of a fox", "target": "comfyui"}).json()
-    assert found["request"]["prompt"]["1"]["inputs"]["ckpt_name"] == "mine/22.safetensors"
-    found = client.post("/v1/route", json={"prompt": "pixel art of a fox", "installed": True}).json()
-    assert found["call"]["model"] == OIL
+    answer = client.post("/v1/route", json={"prompt": "pixel art of a fox"}).json()
+    assert answer["call"] == answer["request"]
+    assert answer["call"]["model"] == OIL
+    assert answer["call"]["seed"] is not None
+    answer = client.post("/v1/route", json={"prompt": "pixel art of a fox", "target": "comfyui"}).json()
+    assert answer["request"]["prompt"]["1"]["inputs"]["ckpt_name"] == "mine/22.safetensors"
+    answer = client.post("/v1/route", json={"prompt": "pixel art of a fox", "installed": True}).json()
+    assert answer["call"]["model"] == OIL
 
 
 def test_other_targets_are_not_narrowed(client: httpx.Client) -> None:
-    found = client.post("/v1/route", json={"prompt": "pixel art of a fox", "target": "a1111"}).json()
-    assert found["call"]["model"] == "Tiny Pixels"
+    answer = client.post("/v1/route", json={"prompt": "pixel art of a fox", "target": "a1111"}).json()
+    assert answer["call"]["model"] == "Tiny Pixels"
 
 
 def test_emit_spells_files_as_the_server_does(client: httpx.Client) -> None:
     call = client.post("/v1/route", json={"prompt": "a harbour"}).json()["call"]
-    found = client.post("/v1/emit", json={"call": call, "target": "comfyui"}).json()
-    assert found["request"]["prompt"]["1"]["inputs"]["ckpt_name"] == "mine/22.safetensors"
+    answer = client.post("/v1/emit", json={"call": call, "target": "comfyui"}).json()
+    assert answer["request"]["prompt"]["1"]["inputs"]["ckpt_name"] == "mine/22.safetensors"
 
 
 def test_chat_and_images_choose_there_too(client: httpx.Client) -> None:
     with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0) as official:
-        said = official.chat.completions.create(
+        completion = official.chat.completions.create(
             model="diffagent", messages=[{"role": "user", "content": "pixel art of a fox"}]
         )
-        assert T2ICall.parse(said.choices[0].message.content or "").model == OIL
-        made = official.images.generate(
+        assert T2ICall.parse(completion.choices[0].message.content or "").model == OIL
+        images = official.images.generate(
             model="gpt-image-1", prompt="pixel art of a fox", response_format="url"
         )
-    assert made.data is not None
-    assert (made.data[0].url or "").startswith("data:image/png;base64,")
+    assert images.data is not None
+    assert (images.data[0].url or "").startswith("data:image/png;base64,")
 
 
 def test_allowed_tools_are_heard(client: httpx.Client) -> None:

@@ -45,13 +45,13 @@ def page(browser: Any, agent: Agent, serve: Any) -> Iterator[Any]:
             ["clipboard-read", "clipboard-write"], origin=str(client.base_url).rstrip("/")
         )
         opened = context.new_page()
-        said: list[str] = []
-        opened.on("console", lambda message: said.append(message.text))
-        opened.on("pageerror", lambda error: said.append(str(error)))
+        messages: list[str] = []
+        opened.on("console", lambda message: messages.append(message.text))
+        opened.on("pageerror", lambda error: messages.append(str(error)))
         opened.goto(str(client.base_url))
         yield opened
         context.close()
-        assert [text for text in said if "400 (Bad Request)" not in text] == []
+        assert [text for text in messages if "400 (Bad Request)" not in text] == []
 
 
 def ask(page: Any, prompt: str) -> dict[str, Any]:
@@ -63,9 +63,9 @@ def ask(page: Any, prompt: str) -> dict[str, Any]:
 
 
 def shown(page: Any) -> dict[str, Any]:
-    found = json.loads(page.text_content("#json"))
-    assert isinstance(found, dict)
-    return found
+    content = json.loads(page.text_content("#json"))
+    assert isinstance(content, dict)
+    return content
 
 
 def test_a_prompt_becomes_candidates_and_a_call(page: Any, agent: Agent) -> None:
@@ -73,7 +73,7 @@ def test_a_prompt_becomes_candidates_and_a_call(page: Any, agent: Agent) -> None
     assert call == agent.call("pixel art of a fox").model_dump()
     decision = agent.decide(Request.from_prompt("pixel art of a fox"))
     names = page.locator("#candidates .name").all_text_contents()
-    assert names == [f"{one.card.name}{one.card.air}" for one in decision.candidates]
+    assert names == [f"{candidate.card.name}{candidate.card.air}" for candidate in decision.candidates]
     shares = page.locator("#candidates .share").all_text_contents()
     assert sum(float(share.removesuffix(" %")) for share in shares) == pytest.approx(100, abs=0.3)
     assert page.locator("#candidates li[aria-current]").count() == 1

@@ -36,7 +36,7 @@ def test_beyond_the_bound_clients_are_sent_away(make_agent: MakeAgent, serve) ->
         assert refused.json()["error"]["type"] == "queue_full"
         assert 1 <= int(refused.headers["retry-after"]) <= 60
         engine.gate.set()
-        assert [one.result().status_code for one in (first, *waiting)] == [200, 200, 200]
+        assert [future.result().status_code for future in (first, *waiting)] == [200, 200, 200]
     assert len(engine.threads) == 1
 
 
@@ -52,7 +52,7 @@ def test_a_batch_is_taken_at_once_and_equal_requests_are_decided_once(make_agent
         rest = [pool.submit(ask, prompt) for prompt in ["an ink fox"] * 3 + ["a lake"] * 2]
         until(lambda: "diffagent_queue_waiting 5.0" in client.get("/metrics").text)
         engine.gate.set()
-        calls = [one.result() for one in rest]
+        calls = [future.result() for future in rest]
         assert first.result()["prompt"] == "a castle"
         assert calls[0] == calls[1] == calls[2]
         assert calls[3] == calls[4] != calls[0]
@@ -72,10 +72,10 @@ class BatchingEngine(HeldEngine):
 
     def choose_many(self, choices: Sequence[Choice]) -> list[list[float]]:
         self.batches.append(len(choices))
-        return [self.choose(one.prompt, one.options, one.draft) for one in choices]
+        return [self.choose(choice.prompt, choice.options, choice.draft) for choice in choices]
 
     def write_many(self, writings: Sequence[Writing]) -> list[str]:
-        return [self.write(one.prompt, one.grammar, one.draft) for one in writings]
+        return [self.write(writing.prompt, writing.grammar, writing.draft) for writing in writings]
 
 
 def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_request(
@@ -88,16 +88,16 @@ def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_reques
         def ask(prompt: str, **options: str) -> httpx.Response:
             return client.post("/v1/route", json={"prompt": prompt, **options})
 
-        held = []
+        futures = []
         for number in range(4):  # each of four threads waits for the engine
-            held.append(pool.submit(ask, f"fox {number}"))
+            futures.append(pool.submit(ask, f"fox {number}"))
             until(lambda number=number: len(engine.asked) == number + 1)
         rest = [pool.submit(ask, prompt) for prompt in ("a lake", "", "a castle")]
         rest.append(pool.submit(ask, "a fox", model="Tiny Pixel"))
         until(lambda: "diffagent_queue_waiting 3.0" in client.get("/metrics").text)
         engine.gate.set()
-        assert [one.result().status_code for one in held] == [200] * 4
-        lake, empty, castle, unknown = (one.result() for one in rest)
+        assert [future.result().status_code for future in futures] == [200] * 4
+        lake, empty, castle, unknown = (future.result() for future in rest)
     assert [lake.json()["call"]["prompt"], castle.json()["call"]["prompt"]] == ["a lake", "a castle"]
     assert error_of(empty)[:2] == (400, "bad_prompt")
     assert error_of(unknown)[:2] == (400, "unknown_model")
@@ -129,7 +129,7 @@ def test_a_deadline_is_kept_and_what_is_late_is_not_computed(make_agent: MakeAge
     engine = HeldEngine()
     with serve(make_agent(engine), deadline=0.3, batch=1) as client, ThreadPoolExecutor(2) as pool:
         late = list(pool.map(lambda p: client.post("/v1/route", json={"prompt": p}), ["a fox", "a lake"]))
-        assert [one.status_code for one in late] == [504, 504]
+        assert [response.status_code for response in late] == [504, 504]
         assert late[0].json()["error"]["type"] == "deadline"
         engine.gate.set()
         assert client.post("/v1/route", json={"prompt": "a castle"}).status_code == 200
@@ -151,8 +151,8 @@ def test_a_client_that_leaves_frees_its_place(make_agent: MakeAgent, serve) -> N
         engine.gate.set()
         assert first.result().status_code == 200
         assert engine.prompts == ["a castle"]
-        left = 'diffagent_requests_total{endpoint="/v1/route",method="POST",status="499"} 1.0'
-        assert left in client.get("/metrics").text
+        metric = 'diffagent_requests_total{endpoint="/v1/route",method="POST",status="499"} 1.0'
+        assert metric in client.get("/metrics").text
 
 
 def test_stopping_finishes_what_was_accepted(make_agent: MakeAgent, serve) -> None:
@@ -164,10 +164,10 @@ def test_stopping_finishes_what_was_accepted(make_agent: MakeAgent, serve) -> No
             def ask(prompt: str) -> int:
                 return httpx.post(f"{url}/v1/route", json={"prompt": prompt}, timeout=30).status_code
 
-            asked = [pool.submit(ask, f"fox {number}") for number in range(3)]
+            futures = [pool.submit(ask, f"fox {number}") for number in range(3)]
             until(lambda: "diffagent_queue_waiting 2.0" in client.get("/metrics").text)
             threading.Timer(0.3, engine.gate.set).start()
-        assert [one.result() for one in asked] == [200, 200, 200]
+        assert [future.result() for future in futures] == [200, 200, 200]
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/healthz")
 
@@ -203,8 +203,8 @@ def test_work_that_dies_fails_its_batch_and_a_closed_queue_takes_nothing() -> No
         with pytest.raises(Fault, match="starting or stopping"):
             await queue.ask("early", 1)
         queue.start()
-        found = await asyncio.gather(queue.ask("a", 5), queue.ask("b", 5), return_exceptions=True)
-        assert [type(one) for one in found] == [RuntimeError, RuntimeError]
+        answers = await asyncio.gather(queue.ask("a", 5), queue.ask("b", 5), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [RuntimeError, RuntimeError]
         await queue.close()
         with pytest.raises(Fault) as refused:
             await queue.ask("late", 1)
@@ -214,19 +214,21 @@ def test_work_that_dies_fails_its_batch_and_a_closed_queue_takes_nothing() -> No
 
 
 def test_one_question_that_breaks_a_batch_leaves_the_others_their_answers() -> None:
-    asked: list[list[str]] = []
+    batches: list[list[str]] = []
 
     def batched(questions):
         batch = list(questions)
-        asked.append(batch)
+        batches.append(batch)
         if "dragon" in batch:
             raise ZeroDivisionError("dragon")
-        yield from ((one, one.upper()) for one in batch)
+        yield from ((question, question.upper()) for question in batch)
 
     async def run() -> None:
         queue: BatchQueue[str, str] = BatchQueue(batched, limit=8, size=8)
-        questions = [queue.ask(one, 5) for one in ("fox", "dragon", "lake")]
-        gathered = asyncio.gather(*(asyncio.create_task(one) for one in questions), return_exceptions=True)
+        questions = [queue.ask(prompt, 5) for prompt in ("fox", "dragon", "lake")]
+        gathered = asyncio.gather(
+            *(asyncio.create_task(question) for question in questions), return_exceptions=True
+        )
         queue.start()
         fox, dragon, lake = await gathered
         await queue.close()
@@ -234,4 +236,4 @@ def test_one_question_that_breaks_a_batch_leaves_the_others_their_answers() -> N
         assert isinstance(dragon, ZeroDivisionError)
 
     asyncio.run(run())
-    assert asked == [["fox", "dragon", "lake"], ["fox"], ["dragon"], ["lake"]]
+    assert batches == [["fox", "dragon", "lake"], ["fox"], ["dragon"], ["lake"]]

@@ -31,7 +31,7 @@ def test_a_route_has_what_the_contract_names(client: httpx.Client, agent: Agent)
 
 
 def test_options_reach_the_agent(client: httpx.Client) -> None:
-    asked = {
+    options = {
         "prompt": "a fox",
         "negative_prompt": "blurry",
         "type": "LORA",
@@ -40,13 +40,13 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
         "seed": 5,
         "target": "a1111",
     }
-    body = client.post("/v1/route", json=asked).json()
+    body = client.post("/v1/route", json=options).json()
     assert (body["call"]["type"], body["call"]["seed"]) == ("LoRA", 5)
     assert "<lora:" in body["request"]["prompt"]
     assert body["request"]["negative_prompt"] == "blurry"
     assert len(body["candidates"]) == 1
-    named = client.post("/v1/route", json={"prompt": "a fox", "model": "grand xl"}).json()
-    assert named["call"]["model"] == "Grand XL"
+    answer = client.post("/v1/route", json={"prompt": "a fox", "model": "grand xl"}).json()
+    assert answer["call"]["model"] == "Grand XL"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
     ],
 )
 def test_what_is_wrong_is_said(client: httpx.Client, body: dict[str, object], kind: str, words: str) -> None:
-    status, found, message = error_of(client.post("/v1/route", json=body))
-    assert (status, found) == (400, kind)
+    status, error, message = error_of(client.post("/v1/route", json=body))
+    assert (status, error) == (400, kind)
     assert words in message
 
 

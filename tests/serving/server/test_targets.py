@@ -66,9 +66,9 @@ def test_a_loras_call_is_emitted(client: httpx.Client, agent: Agent, target: str
 @pytest.mark.parametrize("target", TARGETS)
 def test_nearest_replaces_what_a_target_lacks(client: httpx.Client, agent: Agent, target: str) -> None:
     call = call_of(INK_FOX, base=BASALT, width=520, height=776, cfg_scale=25.0)
-    asked = {"call": call.model_dump(), "target": target}
-    plain = client.post("/v1/emit", json=asked)
-    nearest = client.post("/v1/emit", json={**asked, "nearest": True}).json()
+    request = {"call": call.model_dump(), "target": target}
+    plain = client.post("/v1/emit", json=request)
+    nearest = client.post("/v1/emit", json={**request, "nearest": True}).json()
     emitted = emit(call, target, agent.catalog, nearest=True)
     assert nearest == {"request": emitted.request, "not_carried": emitted.not_carried}
     if target in REFUSED:
@@ -82,10 +82,10 @@ def test_nearest_replaces_what_a_target_lacks(client: httpx.Client, agent: Agent
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_prompt_is_routed_to_the_request(client: httpx.Client, agent: Agent, target: str) -> None:
-    wanted = "Checkpoint" if target == "openai" else "LoRA"
-    asked = {"prompt": "Ink Fox, a fox, 20 steps", "type": wanted, "target": target, "nearest": True}
-    body = client.post("/v1/route", json=asked).json()
-    decision = agent.decide(Request.from_prompt(asked["prompt"], type=wanted, target=target))
+    kind = "Checkpoint" if target == "openai" else "LoRA"
+    request = {"prompt": "Ink Fox, a fox, 20 steps", "type": kind, "target": target, "nearest": True}
+    body = client.post("/v1/route", json=request).json()
+    decision = agent.decide(Request.from_prompt(request["prompt"], type=kind, target=target))
     call = decision.call
     if target != ITSELF:  # a seed is drawn for the request, and is the call's too
         assert call.seed is None
@@ -94,7 +94,7 @@ def test_a_prompt_is_routed_to_the_request(client: httpx.Client, agent: Agent, t
     emitted = emit(call, target, agent.catalog, nearest=True)
     assert body["call"] == call.model_dump()
     assert (body["request"], body["not_carried"]) == (emitted.request, emitted.not_carried)
-    assert body["call"]["type"] == wanted
+    assert body["call"]["type"] == kind
 
 
 def test_the_page_offers_the_families_of_base_models(client: httpx.Client) -> None:
