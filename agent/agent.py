@@ -29,6 +29,7 @@ from diffagent.agent.answering.triggers import missing as missing_words
 from diffagent.agent.answering.triggers import quality_words, triggers
 from diffagent.agent.asking import reading as reading_rules
 from diffagent.agent.asking.cutting import masked
+from diffagent.agent.asking.describing import description
 from diffagent.agent.asking.enhance import enhance as enriched
 from diffagent.agent.asking.language import foreign_tags, language, translation
 from diffagent.agent.asking.negatives import board_tags, default_negative, fit_negative, join_negative
@@ -218,6 +219,9 @@ class Agent:
         english = self._in_english(wishes.prompt, notes)
         if english != wishes.prompt:
             wishes = _translated_wishes(wishes, english)
+        elif request.phrasing.is_story and (prompt := description(request.prompt, self.engine)):
+            wishes = replace(wishes, prompt=prompt)
+            notes.append("the language model wrote the prompt from the message")
         if request.enhance:
             wishes = replace(wishes, prompt=enriched(wishes.prompt, self.engine))
         is_any = (request.base_model or "").casefold() == EVERY

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from diffagent.agent.asking.chatting import chat_parts
+from diffagent.agent.asking.chatting import LONG, chat_parts
 from diffagent.agent.asking.corrections import corrections
 from diffagent.agent.asking.counts import PICTURE, UNLIKE, number, split_count
 from diffagent.agent.asking.cutting import masked, without
@@ -156,6 +156,8 @@ class Phrasing:
     notes: tuple[str, ...] = ()
     settings: SettingWords = NO_SETTINGS
     """The settings in a message's pieces."""
+    is_story: bool = False
+    """Whether the prompt was cut out of a long message."""
 
 
 def phrasing(text: str) -> Phrasing:
@@ -202,7 +204,8 @@ def _phrasing(text: str) -> Phrasing:
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
     notes += [MOVED.format(name=name) for name in avoid]
     n = 1 if words.n == 1 else by_rules.n or n or opening_n or words.n
-    return Phrasing(_with_room(rest, words), avoid, n, tuple(notes), words)
+    is_story = len(text.split()) >= LONG
+    return Phrasing(_with_room(rest, words), avoid, n, tuple(notes), words, is_story)
 
 
 def _with_room(prompt: str, words: SettingWords) -> str:

@@ -42,7 +42,7 @@ class EndpointEngine:
     """
 
     translates = False
-    """Whether the served model may translate prompts: any but the default."""
+    """Whether the served model may write: translate prompts, describe messages. Any but the default may."""
 
     def __init__(self, remote: Remote, chat: Chat, digest: str) -> None:
         self.remote, self.chat, self.digest = remote, chat, digest
