@@ -37,7 +37,7 @@ WIDE = 100_000
 """Characters of the shorter text in the wide suite."""
 SCREEN = 300
 """Characters at which all texts are tried: what grows with the square is among the slowest there."""
-SLOWEST = {LENGTH: 12, WIDE: 6}
+SLOWEST = {LENGTH: 12, WIDE: 3}
 """Of a pattern's texts, the slowest that are tried at a length."""
 FLOOR = 0.01
 """Seconds below which a time tells nothing."""
@@ -192,7 +192,7 @@ def test_a_pattern_is_linear(name: str, length: int) -> None:
         for make in texts(words(pattern))
         for run in runs
     ]
-    screen = LENGTH // 2 if length == WIDE else SCREEN
+    screen = 4 * SCREEN if length == WIDE else SCREEN
     for run, make in slowest(checks, screen, SLOWEST[length]):
         check_linear(run, make, length)
 
