@@ -24,6 +24,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files begin first, so that no worker is left alone with one in the end."""
+    items.sort(key=lambda item: item.path.name not in ("test_patterns.py", "test_connections.py"))
+
+
 @pytest.fixture(autouse=True)
 def _no_library(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees a library of whoever runs it."""

@@ -137,6 +137,7 @@ def test_alignment_orders_responses_and_goes_on_in_the_same_bytes(
     assert tuned.base.digest == task[0].tuned.base.digest
 
 
+@pytest.mark.wide
 def test_better_responses_become_more_probable(task: tuple[AlignmentTask, Agent], tmp_path: Path) -> None:
     """Letters alone count, so that the order of responses is all that is learnt."""
     config = replace(CONFIG, ranked="model", epochs=8, eval_steps=6, save_steps=99)
