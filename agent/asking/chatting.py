@@ -106,8 +106,8 @@ def is_message(text: str, rest: str) -> bool:
     flat = masked(text)
     if len(flat.split()) < LEAST or _WEIGHTED.search(flat):
         return False
-    speaks = bool(_SPEECH.search(flat))
-    if not speaks and (rest == text or _is_list(flat)) and (_is_list(flat) or not _WISH.search(flat)):
+    is_caption = rest == text and not _WISH.search(flat)
+    if not _SPEECH.search(flat) and (is_caption or _is_list(flat)):
         return False
     return language(text) is None
 
@@ -124,12 +124,9 @@ def chat_parts(text: str, rest: str) -> ChatParts | None:
     if not is_message(text, rest):
         return None
     words = tokens(text)
-    cut_words = (
-        _missing_words([text[word.start : word.end] for word in words], rest)
-        if len(words) < LONG
-        else frozenset()
-    )
-    lean = LEAN if len(words) < LONG else 0.0
+    cut_words, lean = frozenset[int](), 0.0
+    if len(words) < LONG:
+        cut_words, lean = _missing_words([text[word.start : word.end] for word in words], rest), LEAN
     pieces = _whole_foreign_clauses(text, _with_cuts(text, words, tagger()(text, lean), cut_words))
     other_words = {
         number

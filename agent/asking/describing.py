@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import re
 
-from diffagent.agent.asking.language import language
-from diffagent.agent.engines import Engine, Prompt
-from diffagent.data.errors import EngineError
+from diffagent.agent.asking.language import language, reply
+from diffagent.agent.engines import Engine
 
 SYSTEM = (
     "Somebody writes to a bot that makes pictures. Write the prompt for the image generator: what is to be "
@@ -23,8 +22,6 @@ SYSTEM = (
     "everything that must not be in the picture, and sizes, shapes, counts and settings. Answer with the "
     "prompt alone."
 )
-LONGEST = 256
-"""Tokens of the answer."""
 SHARED = 0.5
 """The least share of its longer words that an answer takes from the message; a refusal takes few."""
 _WORD = re.compile(r"[^\W\d_]{4,}")
@@ -33,13 +30,7 @@ _WORD = re.compile(r"[^\W\d_]{4,}")
 def description(message: str, engine: Engine) -> str | None:
     """Returns a message's description of the picture; None where the engine cannot write or what it wrote is
     not usable: empty, longer than the message, in another language, or in other words."""
-    if not getattr(engine, "translates", False):
-        return None
-    try:
-        answer = engine.generate(Prompt(SYSTEM, message), LONGEST)
-    except EngineError:
-        return None
-    prompt = " ".join(answer.split()).strip(" \"'“”")
+    prompt = reply(SYSTEM, message, engine)
     if not prompt or len(prompt) > len(message) or language(prompt) is not None:
         return None
     words = [word.casefold() for word in _WORD.findall(prompt)]

@@ -192,15 +192,20 @@ def identifier() -> Any:
     return model
 
 
-def translation(prompt: str, engine: Engine) -> str | None:
-    """Returns the prompt in English; None where the engine cannot translate or its answer is not usable."""
+def reply(system: str, text: str, engine: Engine) -> str | None:
+    """Returns an engine's answer in one line, without quotes; None where it cannot write or has failed."""
     if not getattr(engine, "translates", False):
         return None
     try:
-        answer = engine.generate(Prompt(SYSTEM, prompt), 256)
+        answer = engine.generate(Prompt(system, text), 256)
     except EngineError:
         return None
-    english = " ".join(answer.split()).strip(" \"'“”")
+    return " ".join(answer.split()).strip(" \"'“”")
+
+
+def translation(prompt: str, engine: Engine) -> str | None:
+    """Returns the prompt in English; None where the engine cannot translate or its answer is not usable."""
+    english = reply(SYSTEM, prompt, engine)
     usable = english and len(english) <= 4 * len(prompt) + 80 and language(english) is None
     return english if usable else None
 

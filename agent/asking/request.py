@@ -19,7 +19,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from diffagent.agent.asking.negatives import join_negative
 from diffagent.agent.asking.phrasing import Phrasing, phrasing
-from diffagent.agent.asking.setting_words import SettingWords, orientation
+from diffagent.agent.asking.setting_words import SettingWords
+from diffagent.agent.asking.shapes import orientation
 from diffagent.agent.asking.wishes import Wishes, wishes, with_options
 from diffagent.agent.targets import TargetName
 from diffagent.data.base_models import USUAL, examples

@@ -16,9 +16,8 @@ from typing import TypeVar
 
 from diffagent.agent.asking.counts import NUMBERS, number
 from diffagent.agent.asking.shapes import aspect_of
+from diffagent.agent.asking.wishes import FEW
 
-FEW_STEPS = 12
-"""Steps for "few steps" and drafts: most samplers need as many for a whole picture."""
 _MOST_PICTURES = 16
 _COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
 _PICTURES = re.compile(
@@ -114,11 +113,6 @@ def setting_words(pieces: Sequence[str]) -> SettingWords:
     )
 
 
-def orientation(aspect: tuple[int, int]) -> int:
-    """Returns 1 for wide, 0 for square, -1 for tall."""
-    return (aspect[0] > aspect[1]) - (aspect[0] < aspect[1])
-
-
 def _first(reader: Callable[[str], T | None], pieces: Iterable[str]) -> T | None:
     return next((value for piece in pieces if (value := reader(piece)) is not None), None)
 
@@ -159,7 +153,7 @@ def _steps(piece: str) -> int | None:
     if hit := _STEPS.search(piece):
         steps = int(hit[1] or hit[2])
         return steps if 1 <= steps <= 150 else None
-    return FEW_STEPS if _FEW.search(piece) else None
+    return FEW if _FEW.search(piece) else None
 
 
 def _seed(piece: str) -> int | None:

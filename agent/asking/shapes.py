@@ -778,6 +778,11 @@ def exact_spans(text: str) -> Iterator[tuple[int, int]]:
             yield hit.span()
 
 
+def orientation(shape: tuple[int, int]) -> int:
+    """Returns 1 for wide, 0 for square, −1 for tall."""
+    return (shape[0] > shape[1]) - (shape[0] < shape[1])
+
+
 def aspect_of(text: str) -> tuple[tuple[int, int] | None, bool]:
     """Returns width and height as parts, or None, and whether they are only likely."""
     if len(text) > 2 * LONGEST:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from diffagent.agent.asking.shapes import orientation
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.base_models import USUAL, BaseModelFacts
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Counts, legal_side
@@ -94,12 +95,12 @@ def sizes(
         if own_sizes and not is_general and aspect != _WIDE:
             return own_sizes
     if aspect is None:
-        squares = {size: n for size, n in own_sizes.items() if _orientation(size) == 0}
+        squares = {size: n for size, n in own_sizes.items() if orientation(size) == 0}
         return squares or _usual(family_counts, row)
     fitting = {
         size: n
         for size, n in own_sizes.items()
-        if abs(_apart(size, aspect)) <= TOLERANCE or (is_loose and _orientation(size) == _orientation(aspect))
+        if abs(_apart(size, aspect)) <= TOLERANCE or (is_loose and orientation(size) == orientation(aspect))
     }
     return fitting or {size_for(aspect, row): 1.0}
 
@@ -211,8 +212,3 @@ def _to_grid(pixels: float, grid: int) -> int:
 def _apart(size: Size, other: Size) -> float:
     """How much wider a size is than another in its ratio, as a logarithm."""
     return math.log(size[0] * other[1] / (size[1] * other[0]))
-
-
-def _orientation(size: Size) -> int:
-    """1 for wide, 0 for square, −1 for tall."""
-    return (size[0] > size[1]) - (size[0] < size[1])

@@ -60,9 +60,9 @@ class Remote:
     ) -> None:
         import httpx
 
-        from diffagent.agent.executors.wire import base_url, secret
+        from diffagent.agent.executors.wire import secret, server_url
 
-        base = base_url(url).removesuffix("/chat/completions")
+        base = server_url(url).removesuffix("/chat/completions")
         self.url = base if base.endswith("/v1") else f"{base}/v1"
         self.concurrency, self.backoff, self.llm = concurrency, backoff, llm
         self._is_there = False

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from diffagent.agent.executors import Report
-from diffagent.agent.executors.wire import base_url, secret
+from diffagent.agent.executors.wire import secret, server_url
 from diffagent.data.air import CIVITAI, source_of
 from diffagent.data.errors import BadInput, JobFailed, Refused, Unreachable
 from diffagent.data.records import Card
@@ -53,7 +53,7 @@ def fetch(
     with FileLock(locks / f"{card.sha256}.lock"):
         if not path.is_file():
             part = path.with_name(path.name + ".part")
-            _download(card, part, report, base_url(url or URL), backoff)
+            _download(card, part, report, server_url(url or URL), backoff)
             _check(card, part)
             os.replace(part, path)
     return path
@@ -77,7 +77,7 @@ def size_of(card: Card, url: str | None = None) -> int | None:
     Raises:
         Refused: the server wants a key, or no longer has the file. Unreachable: it does not answer.
     """
-    base = base_url(url or URL)
+    base = server_url(url or URL)
     where, headers = _request(card, base)
     try:
         with (

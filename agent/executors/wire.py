@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from diffagent.data.addresses import base_url
 from diffagent.data.errors import BadInput, JobFailed, Refused, Unreachable
 from diffagent.data.retries import Transient, retry_after, tries
 
@@ -65,7 +66,7 @@ class Wire:
         timeout: float = 60.0,
         backoff: float = 0.5,
     ) -> None:
-        self.url = base_url(url)
+        self.url = server_url(url)
         self.remedy, self.key, self.backoff = remedy, key, backoff
         self._reason = reason
         self._headers = {"User-Agent": "diffagent", "Cache-Control": "no-cache", **(headers or {})}
@@ -209,23 +210,14 @@ class HttpExecutor:
         await self.wire.__aexit__(kind, error, trace)
 
 
-def base_url(url: str) -> str:
-    """Returns a server's address without a trailing slash.
-
-    Raises:
-        BadInput: not an http or https address, or it holds a password.
-    """
-    try:
-        parts, _ = urlsplit(url), httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is not a web address: give a server's, such as http://127.0.0.1:7860")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise BadInput(
-            "the server's URL may hold no user, password, query or fragment: keys go in the environment"
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+def server_url(url: str) -> str:
+    """Returns a server's address without a trailing slash; errors of :func:`base_url`."""
+    return base_url(
+        url,
+        name="the server's URL",
+        example="a server's, such as http://127.0.0.1:7860",
+        keys="keys go in the environment",
+    )
 
 
 def is_local(url: str) -> bool:

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from diffagent.data.addresses import base_url
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
 from diffagent.data.hubs.answers import Json, OddAnswer, Page, bare_hash, flat_meta, page_of, sha256s
 from diffagent.data.hubs.odd_rows import image_id, sound_version
@@ -96,7 +97,7 @@ class CivitaiClient:
         backoff: float = 0.5,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.url = base_url(url)
+        self.url = api_host(url)
         if not rate >= 0 or concurrency < 1:
             raise BadInput(
                 f"rate {rate}, concurrency {concurrency}: give a rate of 0 or more, 1 or more at once"
@@ -311,23 +312,15 @@ class CivitaiClient:
             raise _TransientCrawlError(f"{where}: damaged JSON") from None
 
 
-def base_url(url: str) -> str:
-    """``https://civitai.com/api/v1/`` → ``https://civitai.com``.
-
-    Raises:
-        BadInput: not http or https, no host, or with a password, query or fragment.
-    """
-    try:
-        parts, _ = urlsplit(url), httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is not a web address: give the API's base URL, such as {DEFAULT_URL}")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise BadInput(
-            "the base URL may hold no user, password, query or fragment: a key goes in CIVITAI_API_KEY"
-        )
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix(API)}"
+def api_host(url: str) -> str:
+    """``https://civitai.com/api/v1/`` → ``https://civitai.com``; errors of :func:`base_url`."""
+    address = base_url(
+        url,
+        name="the base URL",
+        example=f"the API's base URL, such as {DEFAULT_URL}",
+        keys="a key goes in CIVITAI_API_KEY",
+    )
+    return address.removesuffix(API)
 
 
 def _headers(url: str, key: str | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
 from diffagent.data.hubs.answers import bare_hash, flat_meta
-from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, base_url
+from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, api_host
 from diffagent.data.retries import retry_after
 
 HTML = (200, {"Content-Type": "text/html"}, b"<html>maintenance</html>")
@@ -222,8 +222,8 @@ def test_bad_addresses_and_keys_are_refused(url, key, message):
 
 
 def test_the_base_url_may_name_the_api():
-    assert base_url("https://civitai.com/api/v1/") == "https://civitai.com"
-    assert base_url("http://127.0.0.1:8123") == "http://127.0.0.1:8123"
+    assert api_host("https://civitai.com/api/v1/") == "https://civitai.com"
+    assert api_host("http://127.0.0.1:8123") == "http://127.0.0.1:8123"
 
 
 def test_a_cursor_that_leads_to_itself_ends_the_listing(make_hub):

@@ -10,7 +10,7 @@ import pytest
 from image_runs import EXECUTORS, SERVERS, make
 from image_servers import DROP, HANG, HTML, ImageServer, as_json, black, closed_port, picture
 
-from diffagent.agent.executors.wire import base_url
+from diffagent.agent.executors.wire import server_url
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, TargetError, Unreachable
 
@@ -236,4 +236,4 @@ def test_images_before_a_failure_are_kept(catalog: Catalog, tmp_path: Path) -> N
 )
 def test_addresses_are_checked(url: str) -> None:
     with pytest.raises(BadInput):
-        base_url(url)
+        server_url(url)
