@@ -21,11 +21,14 @@ from diffagent.agent.asking.language import foreign_tags, language
 from diffagent.agent.asking.pieces import Kind, Piece, Token, tagger, tokens
 from diffagent.agent.asking.setting_words import says_room
 from diffagent.agent.asking.talk import resolve
+from diffagent.data.encoders.text_encoder import WINDOW
 
 LEAST = 3
 """The fewest words of a message."""
 LONG = 24
 """Words from which on rules cannot follow a message's story; of shorter ones, what rules cut stays out."""
+MOST_TOKENS = 2 * WINDOW
+"""The most tokens of a message, about 800 words."""
 LEAN = 1.0
 """Added to the picture's scores in shorter messages: 98 % keep all of its words, 94 % without."""
 _WISH = re.compile(
@@ -119,9 +122,11 @@ def _is_list(text: str) -> bool:
 
 
 def chat_parts(text: str, rest: str) -> ChatParts | None:
-    """Returns the parts of a message; None for other texts, and where the picture's words are the ``rest``
-    that rules leave."""
+    """Returns the parts of a message; None for other texts and longer ones, and where the picture's words
+    are the ``rest`` that rules leave."""
     if not is_message(text, rest):
+        return None
+    if tagger().encoder.count(text) > MOST_TOKENS:
         return None
     words = tokens(text)
     cut_words, lean = frozenset[int](), 0.0

@@ -92,6 +92,10 @@ class TextEncoder:
                 _LOADED[weights.digest] = encoder
             return encoder
 
+    def count(self, text: str) -> int:
+        """Returns the number of a text's tokens, without the two special ones."""
+        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
     def encode(
         self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS, progress: bool = False
     ) -> NDArray[np.float32]:

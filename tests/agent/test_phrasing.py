@@ -339,7 +339,7 @@ PIECES = (
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=14))
 def test_a_prompt_never_ends_up_empty(pieces: list[str]) -> None:
     text = "".join(pieces)
