@@ -48,7 +48,6 @@ from diffagent.agent.choosing.sections import Section, Sections
 from diffagent.agent.choosing.suitability import ShelfFacts, Suitability, features
 from diffagent.agent.decision import Answer, Decision, Matches, Outcome, Pending
 from diffagent.agent.engines import Choice, Writing
-from diffagent.agent.engines.cores import one_numpy_thread
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
@@ -57,6 +56,7 @@ from diffagent.agent.targets.seeds import seeded
 from diffagent.data.base_models import crosses, family_of, find, is_meant, meant_by, side_of, usual_of
 from diffagent.data.checkpoint_requests import CheckpointRequest, checkpoint_requests
 from diffagent.data.collecting import uncollected
+from diffagent.data.cores import one_numpy_thread
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage

@@ -25,10 +25,10 @@ from diffagent.agent.choosing.ranking import greatest, log_sum_exp
 from diffagent.agent.choosing.suitability import MATCHED
 from diffagent.agent.choosing.term_lists import TermIndex
 from diffagent.agent.choosing.whitening import WhitenedSpace
-from diffagent.agent.engines.cores import one_numpy_thread
 from diffagent.data.catalog.catalog import ALL, Filter
 from diffagent.data.catalog.specification import KIND, WORDS, Floats, PackedSpecification
 from diffagent.data.collecting import uncollected
+from diffagent.data.cores import one_numpy_thread
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags

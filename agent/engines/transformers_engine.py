@@ -19,10 +19,10 @@ from diffagent.agent.engines import Prompt, decode
 from diffagent.agent.engines.adapter import Adapter, shipped
 from diffagent.agent.engines.causal_lm import CausalLM
 from diffagent.agent.engines.chat import Chat
-from diffagent.agent.engines.cores import fitting_threads
 from diffagent.agent.engines.grammar import Grammar
 from diffagent.agent.engines.llama import Llama, read_tensors
 from diffagent.agent.engines.merged import merged_digest
+from diffagent.data.cores import fitting_threads
 from diffagent.data.devices import own_device
 from diffagent.data.errors import EngineError, EngineGone, MissingWeights
 from diffagent.data.weights.weights import DEFAULT_LLM, resolve

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
 
+from diffagent.data.cores import fitting_threads
 from diffagent.data.errors import MissingWeights
 from diffagent.data.weights.weights import DEFAULT_IMAGE_ENCODER, DEFAULT_TEXT_ENCODER, resolve
 
@@ -201,6 +202,7 @@ class Bert:
         mask = None if bool(real.all()) else real[:, None, None, :]
         return self.states(tokens, mask, adapter), real
 
+    @fitting_threads()
     def states(
         self, tokens: torch.Tensor, mask: torch.Tensor | None = None, adapter: Adapter | None = None
     ) -> torch.Tensor:

@@ -11,7 +11,7 @@ from stand_ins import RuleEngine
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.training.evaluation.bench import _busy_cores, _plain, beside_busy, turns
+from diffagent.training.evaluation.bench import _busy_cores, _plain, _run, beside_busy, turns
 
 MakeAgent = Callable[..., Agent]
 
@@ -58,3 +58,11 @@ def test_busy_processes_end_with_the_measurement(make_reader: MakeAgent) -> None
         assert len(spinning) == len(os.sched_getaffinity(0))
         assert all(process.poll() is None for process in spinning)
     assert all(process.poll() is not None for process in spinning)
+
+
+def test_the_peak_of_a_command_is_its_own() -> None:
+    """A forked process has its parent's memory for a moment, which is no peak of the command."""
+    ballast = bytearray(400_000_000)
+    seconds, memory = _run("ballast = b'a' * 60_000_000", tries=1)
+    assert len(ballast) > 0 < seconds
+    assert 60 < memory < 200

@@ -8,12 +8,11 @@ plain call also generates the parameters, in as many tokens as they take.
 from __future__ import annotations
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,6 +44,14 @@ BARE = (
     "from diffagent.agent.engines.loading import load_engine; "
     "load_engine().choose(Prompt('Answer.', 'A or B?'), ['A', 'B'])"
 )
+MEASURE = """
+import resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+"""Runs a command and prints its seconds and peak memory in MB. It is a small process of its own, because the
+peak of a process that is forked begins with the memory of the one that forks."""
 SPIN = "while True: pass"
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 LONGEST = 64
@@ -211,10 +218,7 @@ def _busy_cores() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def _run(code: str, *arguments: str, tries: int = 3) -> tuple[float, float]:
     """The seconds (the median of some tries) and peak memory in MB of a Python process."""
-    seconds: list[float] = []
-    command: Sequence[str] = (sys.executable, "-c", code, *arguments)
-    for _ in range(tries):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    command = (sys.executable, "-c", MEASURE, sys.executable, "-c", code, *arguments)
+    outputs = [subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout for _ in range(tries)]
+    seconds, memory = zip(*(map(float, output.split()) for output in outputs), strict=True)
+    return statistics.median(seconds), max(memory)

@@ -13,9 +13,11 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from diffagent.agent.agent import Agent
 from diffagent.agent.asking.request import Request
 from diffagent.agent.choosing.suitability import Suitability
-from diffagent.agent.engines import cores
-from diffagent.agent.engines.cores import fitting_threads, free_cores, running, running_here
+from diffagent.data import cores
 from diffagent.data.catalog.specification import Floats
+from diffagent.data.cores import fitting_threads, free_cores, running, running_here
+from diffagent.data.encoders.text_encoder import Bert
+from diffagent.data.weights.weights import DEFAULT_TEXT_ENCODER, resolve
 
 
 @pytest.fixture
@@ -94,6 +96,26 @@ def test_the_numbers_of_a_call_are_computed_on_one_numpy_thread(make_reader: Cal
         assert counts
         assert set(counts) == {1}
         assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
+
+
+def test_the_text_encoder_keeps_to_the_free_cores(
+    monkeypatch: pytest.MonkeyPatch, four_threads: None
+) -> None:
+    """On two cores of which neither was free, two of its threads took a call from 140 ms to 380."""
+    import torch
+
+    counts: list[int] = []
+
+    class Counting(Bert):
+        def _embed_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
+            counts.append(torch.get_num_threads())
+            return super()._embed_tokens(tokens)
+
+    monkeypatch.setattr(cores, "free_cores", lambda: 1)
+    network = Counting.load(resolve(DEFAULT_TEXT_ENCODER).path)
+    network.embed([[101, 4419, 102]])
+    assert counts == [1]
+    assert torch.get_num_threads() == 4
 
 
 @pytest.mark.skipif(running() is None, reason="the system does not say what runs")
