@@ -111,13 +111,13 @@ def test_an_option_goes_before_words(make_agent: MakeAgent) -> None:
     assert make_agent().call("a dog", default_negative=False).negative_prompt == ""
 
 
-def test_trigger_words_are_added_unless_they_are_refused(make_agent: MakeAgent) -> None:
-    decision = make_agent().decide(Request.from_prompt("a dog", model="Tiny Pixels"))
-    added = decision.call.prompt.removesuffix("a dog").rstrip(", ")
-    assert (
-        added and any(f'"{added}" was added' in note for note in decision.notes)
-    ) or decision.call.prompt == "a dog"
-    assert make_agent().call("a dog", model="Tiny Pixels", no_trigger=True).prompt == "a dog"
+def test_trigger_words_are_added_unless_they_are_refused(make_reader: MakeAgent) -> None:
+    decision = make_reader().decide(Request.from_prompt("a dog", model="Ink Fox Style"))
+    assert decision.call.prompt == "inkfox, a dog"
+    assert '"inkfox" was added to the prompt' in " ".join(decision.notes)
+    bare = make_reader().decide(Request.from_prompt("a dog", model="Ink Fox Style", no_trigger=True))
+    assert (bare.call.prompt, bare.call.model) == ("a dog", "Ink Fox Style")
+    assert "inkfox" not in " ".join(bare.notes)
 
 
 def test_a_base_model_that_cannot_be_had_is_an_error_that_names_the_nearest(make_agent: MakeAgent) -> None:
