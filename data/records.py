@@ -27,6 +27,7 @@ from pydantic import (
 from diffagent.data import card_fields as checked
 from diffagent.data.air import AIR, ModelAir
 from diffagent.data.errors import BadCall
+from diffagent.data.json_rows import fault
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, join, read
 
 ModelType = Literal["Checkpoint", "LoRA"]
@@ -156,11 +157,7 @@ class T2ICall(BaseModel):
                 return cls.model_validate_json(data)
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = " ".join(".".join(str(part) for part in first["loc"]).split()) or "the call"
-            excerpt = repr(first.get("input"))
-            excerpt = excerpt if len(excerpt) <= 60 else excerpt[:57] + "..."
-            raise BadCall(f"not a T2I call: {where}: {first['msg']} (given: {excerpt})") from None
+            raise BadCall(f"not a T2I call: {fault(error, 'the call')}") from None
 
     def to_json(self) -> str:
         """The call as one JSON object, UTF-8, fields in the contract's order."""

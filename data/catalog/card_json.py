@@ -21,6 +21,7 @@ from diffagent.data.base_models import find
 from diffagent.data.catalog.cards import compose
 from diffagent.data.catalog.texts import clean
 from diffagent.data.errors import BadInput
+from diffagent.data.json_rows import fault
 from diffagent.data.records import Card
 
 _WORDS = ("tags", "trigger_words", "optional_words", "aliases")
@@ -37,12 +38,7 @@ def card_from_json(row: Mapping[str, Any]) -> Card:
     try:
         card = _adapter().validate_python({key: value for key, value in row.items() if key != "is_pickle"})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the card"
-        unknown = first["type"] == "unexpected_keyword_argument"
-        reason = "Extra inputs are not permitted" if unknown else first["msg"]
-        excerpt = "" if first["type"] == "missing" else f" (given: {_short(first.get('input'))})"
-        raise BadInput(f"not a card: {where}: {reason}{excerpt}") from None
+        raise BadInput(f"not a card: {fault(error, 'the card')}") from None
     air, base = AIR.parse(card.air), find(card.base_model)
     assert base is not None  # the validator of base_model
     if air.ecosystem not in base.ecosystems or air.model_type != card.type:
@@ -72,11 +68,6 @@ def card_to_json(card: Card) -> dict[str, Any]:
         **({"estimated": True} if purpose.is_estimated else {}),
     }
     return {**asdict(card), "attributes": attributes, "is_pickle": card.is_pickle}
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 @cache

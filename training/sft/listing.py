@@ -8,7 +8,6 @@ lack their negative prompt, some are cut to a few words, as people type in a cha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from diffagent.agent.choosing.matching import Matcher, Requirement
 from diffagent.agent.choosing.prefilter import Candidate, Ranker
+from diffagent.data import json_rows
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
@@ -74,24 +74,17 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         BadInput: the file is missing or empty, or a line is not a row; names the line.
     """
-    if not path.is_file():
-        raise BadInput(f"{path} is not a file of DABench", "build the folder with diffagent data build")
-    rows: list[Row] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            row = json.loads(line)
-            missing = {"instruction", "api", "air"} - set(row)
-            if missing:
-                raise KeyError(f"no {', '.join(sorted(missing))}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(
-                f"{path}, line {number} is not a row of DABench ({error})",
-                "give a folder of diffagent data build",
-            ) from None
-        rows.append(row)
+    rows = list(json_rows.read_rows(path, _row, "a row of DABench", "give a folder of diffagent data build"))
     if not rows:
         raise BadInput(f"{path} has no rows: build DABench from a larger crawl")
     return rows
+
+
+def _row(row: Row) -> Row:
+    missing = {"instruction", "api", "air"} - set(row)
+    if missing:
+        raise KeyError(f"no {', '.join(sorted(missing))}")
+    return row
 
 
 def plain_list(rows: Iterable[Row], cards: Mapping[str, Card]) -> list[ListedPair]:
