@@ -61,6 +61,9 @@ def prefilter(raw: Path, out: Path) -> None:
 
 @train.command()
 @REQUESTS
+@click.option(
+    "--orders", type=FILE, help="Requests with their candidates in order; default: those that ship."
+)
 @fitted_to("SUITABILITY.npz")
 @click.option(
     "--no-llm", is_flag=True, help="Fit to the rules' readings, for the system without a language model."
@@ -69,6 +72,7 @@ def prefilter(raw: Path, out: Path) -> None:
 @AGENT
 def suitability(
     requests: Path | None,
+    orders: Path | None,
     out: Path,
     no_llm: bool,
     weight: float,
@@ -76,28 +80,31 @@ def suitability(
     engine: str,
     llm: str | None,
 ) -> None:
-    """Fit how well models suit requests on graded candidates of plain requests (about ten minutes)."""
+    """Fit how well models suit plain requests on graded candidates and on orders of them (ten minutes)."""
     from diffagent.agent.choosing.choosing import CardShelf
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.encoders.text_encoder import TextEncoder
-    from diffagent.training.fitting.plain_requests import read_graded
+    from diffagent.training.fitting.plain_requests import read_graded, shipped_orders
     from diffagent.training.fitting.suiting import fit, gather, measure, model_reader, rule_reader
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
     ranked = Prefilter.of(opened, TextEncoder.load())
     shelf = CardShelf(ranked.cards)
     reader = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
-    rows = gather(ranked, read_graded(requests), progress, reader)
+    graded = [*read_graded(requests), *read_graded(orders or shipped_orders())]
+    rows = gather(ranked, graded, progress, reader)
     fitted = fit([row for row in rows if row.split == "train"])
     fitted.save(out)
     held_out = [row for row in rows if row.split == "test"]
+    served = [row for row in held_out if not row.is_strong]
     parts = {
-        name: [row for row in held_out if row.is_strong == is_given]
-        for name, is_given in (("given", True), ("served", False))
+        "given": [row for row in held_out if row.is_strong and row.places is None],
+        "served": [row for row in served if row.places is None],
+        "in order": [row for row in served if row.places is not None],
     }
-    click.echo(json.dumps({name: measure(fitted, part) for name, part in parts.items()}))
+    click.echo(json.dumps({name: measure(fitted, part) for name, part in parts.items() if part}))
 
 
 @train.command()

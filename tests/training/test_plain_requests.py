@@ -23,6 +23,7 @@ from diffagent.training.fitting.plain_requests import (
     choices,
     read_graded,
     readings,
+    shipped_orders,
 )
 from diffagent.training.sft.dialogues import tokenise
 
@@ -72,6 +73,15 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     first, second = read_graded(path)
     assert first == replace(request_of("a fox", 3), slots=SLOTS)
     assert second.candidates == (GradedCandidate("x", 1, AIRS[1]),)
+    path.write_text(row(candidates=[{"air": air, "grade": 3, "place": 1} for air in "xy"]))
+    assert [candidate.place for candidate in read_graded(path)[0].candidates] == [1, 1]
+
+
+def test_what_ships_can_be_read() -> None:
+    requests, orders = read_graded(), read_graded(shipped_orders())
+    assert {order.id for order in orders} <= {request.id for request in requests}
+    assert all(candidate.place for order in orders for candidate in order.candidates)
+    assert not any(candidate.place for request in requests for candidate in request.candidates)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +92,11 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ('{"id": "r1"}', "KeyError: 'candidates'"),
         (row(candidates=[{"air": "x"}]), "KeyError: 'grade'"),
         (row(candidates=[{"air": "x", "grade": -1}]), "grades are 0 to 3, not -1"),
+        (
+            row(candidates=[{"air": "x", "grade": 3, "place": 1}, {"air": "y", "grade": 3}]),
+            r"an order has a place for each candidate, from 1, not \[1\]",
+        ),
+        (row(candidates=[{"air": "x", "grade": 3, "place": 2}]), r"from 1, not \[2\]"),
     ],
 )
 def test_a_line_that_is_no_request_is_named(tmp_path: Path, line: str, reason: str) -> None:

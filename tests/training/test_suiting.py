@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,6 +42,22 @@ def test_grades_are_ordered() -> None:
     rows = [graded((0, 0), (1, 1), (2, 2), (3, 3)) for _ in range(8)]
     logits = fit_once(rows, hidden=2, epochs=40)(rows[0].features)
     assert list(np.argsort(logits)) == [0, 1, 2, 3]
+
+
+def test_an_order_tells_models_of_one_grade_apart() -> None:
+    lists = [graded((0, 3), (1, 3), (2, 1)) for _ in range(8)]
+    orders = [replace(row, places=np.array([2, 1, 3])) for row in lists]
+    assert list(orders[0].worth) == pytest.approx([0.4, 1, 0.02 * 0.16])
+    first, second, last = fit_once([*lists, *orders], hidden=8, epochs=60)(lists[0].features)
+    assert second > first > last
+
+
+def test_an_order_weighs_more_than_a_list_of_grades() -> None:
+    one_way, other_way = graded((0, 3), (1, 0)), graded((0, 0), (1, 3))
+    order = replace(other_way, places=np.array([2, 1]))
+    for row, gain in ((other_way, 0.0), (order, 0.6)):
+        logits = fit_once([one_way, row] * 8, hidden=2, epochs=40)(one_way.features)
+        assert logits[1] - logits[0] == pytest.approx(gain, abs=0.1)
 
 
 def test_a_fit_is_the_average_of_several_seeds() -> None:

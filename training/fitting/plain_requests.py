@@ -34,15 +34,19 @@ SHARES = (("test", 0.1), ("align", 0.1))
 """The shares of requests, by the hash of their prompts; the others are for training."""
 WORTH = (0.0, 0.02, 0.25, 1.0)
 """The weight of each grade in the target of a choice, before normalisation."""
+PLACE = 0.4
+"""The factor of a target's weight from one place of an order to the next."""
 
 
 @dataclass(frozen=True)
 class GradedCandidate:
-    """A candidate with its grade; ``base_checkpoint`` is the AIR of a LoRA's checkpoint."""
+    """A candidate with its grade; ``base_checkpoint`` is the AIR of a LoRA's checkpoint, and ``place`` the
+    place in a reader's order of the list, from 1 (None: the list was graded only)."""
 
     air: str
     grade: int
     base_checkpoint: str | None = None
+    place: int | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,21 @@ class PlainRequest:
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> Self:
         candidates = tuple(
-            GradedCandidate(candidate["air"], candidate["grade"], candidate.get("base_checkpoint"))
+            GradedCandidate(
+                candidate["air"],
+                candidate["grade"],
+                candidate.get("base_checkpoint"),
+                candidate.get("place"),
+            )
             for candidate in row["candidates"]
         )
         if strange := [
             candidate.grade for candidate in candidates if candidate.grade not in range(len(WORTH))
         ]:
             raise ValueError(f"grades are 0 to {len(WORTH) - 1}, not {strange[0]!r}")
+        places = [candidate.place for candidate in candidates if candidate.place is not None]
+        if places and (len(places) < len(candidates) or min(places) != 1):
+            raise ValueError(f"an order has a place for each candidate, from 1, not {places}")
         return cls(row["id"], row["prompt"], row["kind"], row["slots"], row["special"], candidates)
 
     @property
@@ -99,6 +111,11 @@ class PlainRequest:
 def shipped() -> Path:
     """The file of requests that ships with the training code."""
     return Path(str(files("diffagent.training") / "requests" / "requests.jsonl.gz"))
+
+
+def shipped_orders() -> Path:
+    """The file of requests whose candidates are in order that ships with the training code."""
+    return shipped().with_name("orders.jsonl.gz")
 
 
 def read_graded(path: Path | None = None) -> list[PlainRequest]:

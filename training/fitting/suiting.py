@@ -1,9 +1,9 @@
 """Fitting the suitability of models to requests, on graded candidates (listwise).
 
-The loss of a request is the cross entropy between its candidates' worth (:data:`WORTH`, normalised) and the
-softmax of their logits. Each request counts twice, with the strong model's reading and with that of serving
-(the language model's, or the rules' where the system without it is fitted): the weights must not depend on a
-reading that is better than the one in serving.
+The loss of a request is the cross entropy between its candidates' worth (by grade and, in an order, by place;
+normalised) and the softmax of their logits. Each request counts twice, with the strong model's reading and
+with that of serving (the language model's, or the rules' where the system without it is fitted): the weights
+must not depend on a reading that is better than the one in serving.
 """
 
 from __future__ import annotations
@@ -13,30 +13,41 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from diffagent.agent.asking import reading
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.agent.choosing.suitability import FEATURES, LIMIT, Floats, Suitability, features
-from diffagent.training.fitting.plain_requests import WORTH, PlainRequest
+from diffagent.training.fitting.plain_requests import PLACE, WORTH, PlainRequest
 
 if TYPE_CHECKING:
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines import Engine
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+Integers = npt.NDArray[np.int64]
+ORDERED = 3.0
+"""The weight of an order in the loss, beside a list of grades: an order tells models of one grade apart."""
 
 
 @dataclass(frozen=True)
 class GradedRequest:
-    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n];
-    ``is_strong``: whether the reading is the strong model's."""
+    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n] and, of an
+    order, ``places`` [n] from 1; ``is_strong``: whether the reading is the strong model's."""
 
     features: Floats
-    grades: np.ndarray[Any, np.dtype[np.int64]]
+    grades: Integers
     split: str
     kind: str = ""
     is_strong: bool = False
+    places: Integers | None = None
+
+    @property
+    def worth(self) -> Floats:
+        """The worth of each candidate, 0 to 1."""
+        worth = np.array(WORTH)[self.grades]
+        return worth if self.places is None else worth * PLACE ** (self.places - 1)
 
 
 def model_reader(engine: Engine, weight: float, shelf: CardShelf) -> Callable[[str], Reading]:
@@ -64,18 +75,21 @@ def gather(
 ) -> list[GradedRequest]:
     """Two rows for each request with candidates in the catalog: by the strong reading and ``read_prompt``."""
     shelf = CardShelf(prefilter.cards)
-    places = {card.air: number for number, card in enumerate(prefilter.cards)}
+    rows_of = {card.air: number for number, card in enumerate(prefilter.cards)}
     rows = []
     for request in progress(requests, "requests"):
         prompt = request.english
-        at = [places[candidate.air] for candidate in request.candidates if candidate.air in places]
-        if not at:
+        candidates = [candidate for candidate in request.candidates if candidate.air in rows_of]
+        if not candidates:
             continue
-        grades = np.array([candidate.grade for candidate in request.candidates if candidate.air in places])
+        at = [rows_of[candidate.air] for candidate in candidates]
+        grades = np.array([candidate.grade for candidate in candidates])
+        order = [candidate.place for candidate in candidates if candidate.place is not None]
+        places = np.array(order) if order else None
         match, ranked = prefilter.matched(prompt)
         for by, is_strong in ((request.reading, True), (read_prompt(prompt), False)):
             table = features(shelf.facts, by, match, ranked)
-            rows.append(GradedRequest(table[at], grades, request.split, request.kind, is_strong))
+            rows.append(GradedRequest(table[at], grades, request.split, request.kind, is_strong, places))
     return rows
 
 
@@ -96,10 +110,11 @@ def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 60, 
     width = max(len(row.grades) for row in rows)
     x = torch.zeros(len(rows), width, len(FEATURES))
     target, real = torch.zeros(len(rows), width), torch.zeros(len(rows), width, dtype=torch.bool)
+    weights = torch.tensor([1.0 if row.places is None else ORDERED for row in rows])
     for number, row in enumerate(rows):
         n = len(row.grades)
         x[number, :n] = torch.tensor((row.features - mean) / scale)
-        worth = np.array([WORTH[grade] for grade in row.grades]) + 1e-4
+        worth = row.worth + 1e-4
         target[number, :n] = torch.tensor(worth / worth.sum())
         real[number, :n] = True
     linear = torch.zeros(len(FEATURES), requires_grad=True)
@@ -112,13 +127,14 @@ def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 60, 
             at = torch.tensor(batch)
             logits = x[at] @ linear + torch.relu(x[at] @ first + bias) @ out
             logits = logits.masked_fill(~real[at], -1e9)
-            loss = -(target[at] * logits.log_softmax(1)).sum(1).mean()
+            losses = -(target[at] * logits.log_softmax(1)).sum(1)
+            loss = (losses * weights[at]).sum() / weights[at].sum()
             adam.zero_grad()
             loss.backward()
             adam.step()
         schedule.step()
-    weights = [tensor.detach().double().numpy() for tensor in (linear, first, bias, out)]
-    return Suitability(mean, scale, *weights)
+    fitted = [tensor.detach().double().numpy() for tensor in (linear, first, bias, out)]
+    return Suitability(mean, scale, *fitted)
 
 
 def measure(model: Suitability, rows: Sequence[GradedRequest]) -> dict[str, float]:
