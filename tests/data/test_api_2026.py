@@ -40,7 +40,7 @@ from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient
 from diffagent.data.hubs.crawl import CrawlOptions, crawl
 from diffagent.data.hubs.odd_rows import sound
 from diffagent.data.hubs.raw import RawFolder
-from tests.data.test_crawl import COMMAND, crawl_url, files
+from tests.data.hubs.test_crawl import COMMAND, crawl_url, files
 
 FAULTS = {"429": 0.1, "503": 0.1, "html": 0.05, "drop": 0.1, "cut": 0.1, "damaged": 0.1}
 

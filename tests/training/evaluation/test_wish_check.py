@@ -13,7 +13,7 @@ from diffagent.data.records import T2ICall
 from diffagent.training.evaluation.asking import read_requests
 from diffagent.training.evaluation.wish_check import WishRow, check, lines, read_wishes, wishes_file
 
-SETS = Path(__file__).parents[2] / "datasets" / "asked"
+SETS = Path(__file__).parents[3] / "datasets" / "asked"
 
 
 def call(**changes: Any) -> T2ICall:

@@ -25,7 +25,7 @@ from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 
-STAND_IN = Path(__file__).parents[1] / "mcp_stand_in.py"
+STAND_IN = Path(__file__).parents[2] / "mcp_stand_in.py"
 TOOLS = ["route_prompt", "identify_model", "search_models"]
 PNG = "data:image/png;base64,iVBORw0KGgo="
 

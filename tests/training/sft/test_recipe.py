@@ -37,7 +37,7 @@ def test_what_the_issue_asks_of_them() -> None:
 
 
 def test_the_accelerate_file_is_deepspeeds_zero() -> None:
-    folder = Path(__file__).resolve().parents[2] / "training" / "recipes" / "zero2"
+    folder = Path(__file__).resolve().parents[3] / "training" / "recipes" / "zero2"
     config = yaml.safe_load((folder / "accelerate.yaml").read_text())
     assert config["distributed_type"] == "DEEPSPEED"
     assert config["deepspeed_config"]["zero_stage"] == 2

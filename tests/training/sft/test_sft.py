@@ -187,7 +187,7 @@ def in_a_process(task: dict[str, Any], folder: Path) -> int:
     """Runs tests/process_runs.py by itself; its exit code."""
     import diffagent
 
-    file, tests = folder / "task.json", Path(__file__).resolve().parents[1]
+    file, tests = folder / "task.json", Path(__file__).resolve().parents[2]
     file.write_text(json.dumps(task))
     paths = [*sys.path, str(Path(next(iter(diffagent.__path__))).parent)]
     words = [sys.executable, str(tests / "process_runs.py"), "sft", str(file)]

@@ -155,7 +155,7 @@ main(["data", "describe", *sys.argv[2:]])
 
 
 def test_a_process_that_is_killed_goes_on_where_it_was(raw: Path, tmp_path: Path) -> None:
-    out, tests = tmp_path / "d.jsonl", str(Path(__file__).resolve().parents[1])
+    out, tests = tmp_path / "d.jsonl", str(Path(__file__).resolve().parents[2])
 
     def start(victim: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {tests!r})\n{KILLED}"]
