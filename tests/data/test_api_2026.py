@@ -28,6 +28,7 @@ from civitai_2026 import (
     listed_model,
     sha,
 )
+from crawl_runs import COMMAND, crawl_url, files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invented_items import item, version
@@ -40,7 +41,6 @@ from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient
 from diffagent.data.hubs.crawl import CrawlOptions, crawl
 from diffagent.data.hubs.odd_rows import sound
 from diffagent.data.hubs.raw import RawFolder
-from tests.data.hubs.test_crawl import COMMAND, crawl_url, files
 
 FAULTS = {"429": 0.1, "503": 0.1, "html": 0.05, "drop": 0.1, "cut": 0.1, "damaged": 0.1}
 

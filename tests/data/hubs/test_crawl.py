@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import httpx
 import pytest
+from crawl_runs import COMMAND, DATA, crawl_url, files
 
 from diffagent.data.errors import BadInput, CrawlError
 from diffagent.data.hubs.civitai import CivitaiClient
@@ -22,8 +21,6 @@ from diffagent.data.hubs.crawl_state import CrawlState
 from diffagent.data.hubs.raw import RawFolder
 
 FAULTS = "429=0.05,503=0.03,html=0.02,drop=0.02,slow=0.01,truncate=0.01"
-DATA = (sys.executable, "-c", "from diffagent.serving.cli import main; main()", "data")
-COMMAND = (*DATA, "crawl")
 
 
 def crawl_hub(hub, folder, *, key=None, **options):
@@ -37,14 +34,6 @@ def crawl_hub(hub, folder, *, key=None, **options):
     return asyncio.run(run())
 
 
-def crawl_url(url, folder, *more, **environment):
-    """Runs the command; its summary and what it said on stderr."""
-    command = [*COMMAND, "--url", url, "-o", str(folder), "--rate", "0", *more]
-    process = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout), process.stderr
-
-
 def build(raw, out):
     """Builds DABench without the embeddings; its files."""
     subprocess.run(build_command(raw, out), check=True, capture_output=True)
@@ -53,10 +42,6 @@ def build(raw, out):
 
 def build_command(raw, out):
     return [*DATA, "build", str(raw), "-o", str(out), "--no-novel"]
-
-
-def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "state.sqlite"}
 
 
 def models(folder):
