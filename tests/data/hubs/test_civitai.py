@@ -9,6 +9,7 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
+from invented_hub import Hub, fail
 
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
 from diffagent.data.hubs.answers import bare_hash, flat_meta
@@ -33,8 +34,8 @@ def ask(hub, call, **options):
 
 
 @pytest.mark.parametrize("bad", [HTML, TRUNCATED, DAMAGED, (503, {}, b""), (429, {}, b""), (500, {}, b"")])
-def test_a_fault_of_the_moment_is_asked_again(make_hub, bad):
-    hub = make_hub(wrong=lambda number, path: bad if number < 4 else None)
+def test_a_fault_of_the_moment_is_asked_again(bad):
+    hub = Hub(wrong=lambda number, path: bad if number < 4 else None)
     page = ask(hub, lambda client: client.models())
     assert len(page.items) == 30
     assert len(hub.seen) == 4
@@ -57,26 +58,26 @@ def test_dropped_connections_are_asked_again():
     assert len(calls) == 3
 
 
-def test_a_fault_that_stays_is_one_clear_error(make_hub):
-    hub = make_hub(wrong=lambda number, path: HTML)
+def test_a_fault_that_stays_is_one_clear_error():
+    hub = Hub(wrong=lambda number, path: HTML)
     with pytest.raises(CrawlError, match="text/html instead of JSON, again and again; run the same command"):
         ask(hub, lambda client: client.models())
     assert len(hub.seen) == 5
 
 
-def test_retry_after_holds_back_every_request(make_hub, refusal):
+def test_retry_after_holds_back_every_request():
     times = []
 
     def too_many_at_first(number, path):
         times.append(time.monotonic())
-        return refusal(429, Retry_After="1") if number == 1 else None
+        return fail(429, Retry_After="1") if number == 1 else None
 
     async def three(client):
         first = asyncio.create_task(client.models())
         await asyncio.sleep(0.1)
         await asyncio.gather(first, client.models(), client.models())
 
-    ask(make_hub(wrong=too_many_at_first), three)
+    ask(Hub(wrong=too_many_at_first), three)
     assert len(times) == 4
     assert min(times[1:]) - times[0] >= 0.99
 
@@ -89,16 +90,16 @@ def test_retry_after_is_a_number_or_a_date():
     assert retry_after({}) is None
 
 
-def test_an_hour_of_waiting_is_left_to_the_user(make_hub, refusal):
-    hub = make_hub(wrong=lambda number, path: refusal(429, Retry_After="3600"))
+def test_an_hour_of_waiting_is_left_to_the_user():
+    hub = Hub(wrong=lambda number, path: fail(429, Retry_After="3600"))
     with pytest.raises(CrawlError, match="3600 s: run again then"):
         ask(hub, lambda client: client.models())
     assert len(hub.seen) == 1
 
 
-def test_the_rate_is_kept(make_hub):
+def test_the_rate_is_kept():
     times = []
-    hub = make_hub(wrong=lambda number, path: times.append(time.monotonic()))
+    hub = Hub(wrong=lambda number, path: times.append(time.monotonic()))
 
     async def twelve(client):
         await asyncio.gather(*(client.models() for _ in range(12)))
@@ -128,31 +129,31 @@ def test_no_more_requests_at_once_than_allowed():
     assert most == 3
 
 
-def test_a_gated_item_is_tried_three_times(make_hub, refusal):
-    hub = make_hub(wrong=lambda number, path: refusal(401))
+def test_a_gated_item_is_tried_three_times():
+    hub = Hub(wrong=lambda number, path: fail(401))
     with pytest.raises(GatedItem, match="set CIVITAI_API_KEY"):
         ask(hub, lambda client: client.images(1))
     assert len(hub.seen) == 3
 
 
-def test_what_asking_again_cannot_change_is_refused_at_once(make_hub, refusal):
-    hub = make_hub(wrong=lambda number, path: refusal(400))
+def test_what_asking_again_cannot_change_is_refused_at_once():
+    hub = Hub(wrong=lambda number, path: fail(400))
     with pytest.raises(ApiRefusal, match="HTTP 400: no") as error:
         ask(hub, lambda client: client.models())
     assert error.value.status == 400
     assert len(hub.seen) == 1
 
 
-def test_a_redirect_is_not_followed(make_hub, refusal):
-    hub = make_hub(wrong=lambda number, path: refusal(301, Location="https://elsewhere.example"))
+def test_a_redirect_is_not_followed():
+    hub = Hub(wrong=lambda number, path: fail(301, Location="https://elsewhere.example"))
     with pytest.raises(ApiRefusal, match=r"redirects to https://elsewhere\.example$") as error:
         ask(hub, lambda client: client.models(), key="a-key")
     assert error.value.hint == "give that host as --url"
     assert len(hub.seen) == 1
 
 
-def test_images_ask_for_meta_on_every_page_and_unwrap_it(make_hub):
-    hub = make_hub(images_a_page=2)
+def test_images_ask_for_meta_on_every_page_and_unwrap_it():
+    hub = Hub(images_a_page=2)
     metas = ask(hub, lambda client: client.images(11))
     assert metas == {
         110: {"prompt": "a thing, number 110", "steps": 20, "Model hash": "AbC123", "Model": "m"},
@@ -163,14 +164,14 @@ def test_images_ask_for_meta_on_every_page_and_unwrap_it(make_hub):
     assert all("withMeta=true" in line and "modelVersionId=11" in line for line in hub.seen)
 
 
-def test_images_stop_when_the_wanted_are_there(make_hub):
-    hub = make_hub(images_a_page=1)
+def test_images_stop_when_the_wanted_are_there():
+    hub = Hub(images_a_page=1)
     assert ask(hub, lambda client: client.images(11, image_ids={110, 111})).keys() == {110, 111}
     assert len(hub.seen) == 2
 
 
-def test_versions_by_hash_are_matched_by_their_files(make_hub):
-    hub = make_hub()
+def test_versions_by_hash_are_matched_by_their_files():
+    hub = Hub()
     ours, shared, unknown = f"0x{11:064x}", "F" * 64, "E" * 64
     matches = ask(hub, lambda client: client.versions_by_hash([ours, shared, unknown]))
     assert [version["id"] for version in matches[f"{11:064X}"]] == [11]
@@ -178,16 +179,16 @@ def test_versions_by_hash_are_matched_by_their_files(make_hub):
     assert "E" * 64 not in matches
 
 
-def test_versions_by_hash_go_a_hundred_to_a_request_and_need_sha256(make_hub):
-    hub = make_hub()
+def test_versions_by_hash_go_a_hundred_to_a_request_and_need_sha256():
+    hub = Hub()
     ask(hub, lambda client: client.versions_by_hash(f"{number:064x}" for number in range(250)))
     assert len(hub.seen) == 3
     with pytest.raises(BadInput, match="'ABC123' is not a SHA-256"):
         ask(hub, lambda client: client.versions_by_hash(["abc123"]))
 
 
-def test_one_version_by_hash(make_hub):
-    hub = make_hub()
+def test_one_version_by_hash():
+    hub = Hub()
     version_ = ask(hub, lambda client: client.version_by_hash(f"0x{12:064x}"))
     assert version_ is not None
     assert version_["id"] == 12
@@ -196,8 +197,8 @@ def test_one_version_by_hash(make_hub):
         ask(hub, lambda client: client.version_by_hash("../../models"))
 
 
-def test_the_key_travels_in_the_header_only(make_hub):
-    hub = make_hub()
+def test_the_key_travels_in_the_header_only():
+    hub = Hub()
     ask(hub, lambda client: client.models(), key="secret-key")
     assert hub.headers[0]["authorization"] == "Bearer secret-key"
     assert "secret-key" not in hub.seen[0]
@@ -226,20 +227,20 @@ def test_the_base_url_may_name_the_api():
     assert api_host("http://127.0.0.1:8123") == "http://127.0.0.1:8123"
 
 
-def test_a_cursor_that_leads_to_itself_ends_the_listing(make_hub):
+def test_a_cursor_that_leads_to_itself_ends_the_listing():
     loop = (200, {"Content-Type": "application/json"}, b'{"items": [], "metadata": {"nextCursor": "x"}}')
     with pytest.raises(CrawlError, match="leads to itself"):
-        ask(make_hub(wrong=lambda number, path: loop), lambda client: client.models(cursor="x"))
+        ask(Hub(wrong=lambda number, path: loop), lambda client: client.models(cursor="x"))
 
 
-def test_the_cursor_can_be_inside_next_page_only(make_hub):
+def test_the_cursor_can_be_inside_next_page_only():
     url = b"http://elsewhere.example/api/v1/models?limit=1&cursor=a%3Db"
     answer = (
         200,
         {"Content-Type": "application/json"},
         b'{"items": [], "metadata": {"nextPage": "%s"}}' % url,
     )
-    page = ask(make_hub(wrong=lambda number, path: answer), lambda client: client.models())
+    page = ask(Hub(wrong=lambda number, path: answer), lambda client: client.models())
     assert page.cursor == "a=b"
 
 

@@ -13,6 +13,7 @@ import time
 import httpx
 import pytest
 from crawl_runs import COMMAND, DATA, crawl_url, files
+from invented_hub import Hub, fail, invented_model
 
 from diffagent.data.errors import BadInput, CrawlError
 from diffagent.data.hubs.civitai import CivitaiClient
@@ -51,8 +52,8 @@ def models(folder):
 # --- what a crawl holds ---------------------------------------------------------------------
 
 
-def test_every_image_carries_its_generation_data(make_hub, tmp_path):
-    summary = crawl_hub(make_hub(models_a_page=7), tmp_path)
+def test_every_image_carries_its_generation_data(tmp_path):
+    summary = crawl_hub(Hub(models_a_page=7), tmp_path)
     rows = models(tmp_path)
     assert list(rows) == list(range(1, 31))
     assert rows[3]["modelVersions"][1]["images"][0]["meta"] == {
@@ -62,40 +63,40 @@ def test_every_image_carries_its_generation_data(make_hub, tmp_path):
     assert (summary.models, summary.changed, summary.images_with_meta) == (30, 30, 54)
 
 
-def test_both_shapes_and_every_way_to_ask_give_the_same_bytes(make_hub, tmp_path):
+def test_both_shapes_and_every_way_to_ask_give_the_same_bytes(tmp_path):
     ways = {"models": {"models"}, "hash": {"by-hash", "images"}, "images": {"images"}}
-    hubs = {name: make_hub(meta_in=frozenset(where)) for name, where in ways.items()}
+    hubs = {name: Hub(meta_in=frozenset(where)) for name, where in ways.items()}
     for name, hub in hubs.items():
         crawl_hub(hub, tmp_path / name)
     assert files(tmp_path / "models") == files(tmp_path / "hash") == files(tmp_path / "images")
     assert {name: len(hub.seen) for name, hub in hubs.items()} == {"models": 1, "hash": 2, "images": 56}
 
 
-def test_only_versions_that_can_have_data_are_asked_for(make_hub, model, tmp_path):
-    row = model(1)
+def test_only_versions_that_can_have_data_are_asked_for(tmp_path):
+    row = invented_model(1)
     row["modelVersions"][0]["images"] = []
-    stub = {**model(2), "nsfw": True}
-    hub = make_hub(models=[row, stub, model(3)], meta_in=frozenset({"images"}))
+    stub = {**invented_model(2), "nsfw": True}
+    hub = Hub(models=[row, stub, invented_model(3)], meta_in=frozenset({"images"}))
     crawl_hub(hub, tmp_path)
     requests = [line for line in hub.seen if "/images?" in line]
     assert sorted(line.split("modelVersionId=")[1].split("&")[0] for line in requests) == ["12", "31", "32"]
 
 
-def test_versions_that_the_hash_does_not_find_are_asked_for_alone(make_hub, model, tmp_path):
-    odd = model(2)
+def test_versions_that_the_hash_does_not_find_are_asked_for_alone(tmp_path):
+    odd = invented_model(2)
     odd["modelVersions"][0]["files"] = []
-    hub = make_hub(models=[model(1), odd])
+    hub = Hub(models=[invented_model(1), odd])
     crawl_hub(hub, tmp_path)
     assert models(tmp_path)[2]["modelVersions"][0]["images"][0]["meta"]["prompt"] == "a thing, number 210"
     assert hub.requests_to("images") == 1
 
 
-def test_types_and_limit_and_since_narrow(make_hub, tmp_path):
-    assert models_of(crawl_hub(make_hub(), tmp_path / "a", types=("LORA",)), tmp_path / "a") == {
+def test_types_and_limit_and_since_narrow(tmp_path):
+    assert models_of(crawl_hub(Hub(), tmp_path / "a", types=("LORA",)), tmp_path / "a") == {
         4, 8, 12, 16, 20, 24, 28,
     }  # fmt: skip
-    assert models_of(crawl_hub(make_hub(), tmp_path / "b", limit=3), tmp_path / "b") == {28, 29, 30}
-    since = crawl_hub(make_hub(models_a_page=2), tmp_path / "c", since="2030-01-27")
+    assert models_of(crawl_hub(Hub(), tmp_path / "b", limit=3), tmp_path / "b") == {28, 29, 30}
+    since = crawl_hub(Hub(models_a_page=2), tmp_path / "c", since="2030-01-27")
     assert models_of(since, tmp_path / "c") == {26, 27, 28, 29, 30}
     assert since.requests < 6
 
@@ -112,11 +113,11 @@ def test_options_that_make_no_sense_are_refused(wrong):
         CrawlOptions(**wrong)
 
 
-def test_half_surrogates_and_odd_numbers_do_no_harm(make_hub, model, tmp_path):
-    item = {**model(1), "name": "NAME", "stats": {"rating": float("nan")}}
+def test_half_surrogates_and_odd_numbers_do_no_harm(tmp_path):
+    item = {**invented_model(1), "name": "NAME", "stats": {"rating": float("nan")}}
     body = json.dumps({"items": [item], "metadata": {}}).replace("NAME", "\\ud83d \\u2028 \\u0000")
     odd = (200, {"Content-Type": "application/json"}, body.encode())
-    hub = make_hub(wrong=lambda number, path: odd if "/models?" in path else None)
+    hub = Hub(wrong=lambda number, path: odd if "/models?" in path else None)
     crawl_hub(hub, tmp_path)
     assert models(tmp_path)[1]["name"] == "? \u2028 \0"
     assert models(tmp_path)[1]["stats"] == {"rating": None}
@@ -125,8 +126,8 @@ def test_half_surrogates_and_odd_numbers_do_no_harm(make_hub, model, tmp_path):
 # --- again ----------------------------------------------------------------------------------
 
 
-def test_a_second_crawl_asks_one_page_and_leaves_the_files_alone(make_hub, tmp_path):
-    hub = make_hub(models_a_page=5)
+def test_a_second_crawl_asks_one_page_and_leaves_the_files_alone(tmp_path):
+    hub = Hub(models_a_page=5)
     crawl_hub(hub, tmp_path)
     before, times = files(tmp_path), {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("m*")}
     second = crawl_hub(hub, tmp_path)
@@ -135,10 +136,10 @@ def test_a_second_crawl_asks_one_page_and_leaves_the_files_alone(make_hub, tmp_p
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("m*")} == times
 
 
-def test_a_second_crawl_fetches_only_what_is_new_or_changed(make_hub, model, tmp_path):
-    hub = make_hub(models_a_page=5)
+def test_a_second_crawl_fetches_only_what_is_new_or_changed(tmp_path):
+    hub = Hub(models_a_page=5)
     crawl_hub(hub, tmp_path / "a")
-    new, changed = model(300), model(30)
+    new, changed = invented_model(300), invented_model(30)
     changed["modelVersions"][0]["updatedAt"] = "2031-01-01T00:00:00.000Z"
     changed["modelVersions"][0]["images"][0]["meta"] = {"prompt": "another thing"}
     hub.models = [changed if old["id"] == 30 else old for old in hub.models] + [new]
@@ -152,8 +153,8 @@ def test_a_second_crawl_fetches_only_what_is_new_or_changed(make_hub, model, tmp
     assert second.digest == fresh.digest
 
 
-def test_download_counts_are_no_change(make_hub, model, tmp_path):
-    hub = make_hub()
+def test_download_counts_are_no_change(tmp_path):
+    hub = Hub()
     crawl_hub(hub, tmp_path)
     hub.models = [{**old, "stats": {"downloadCount": 10**6}} for old in hub.models]
     second = crawl_hub(hub, tmp_path)
@@ -162,8 +163,8 @@ def test_download_counts_are_no_change(make_hub, model, tmp_path):
     assert models(tmp_path)[1]["modelVersions"][0]["images"][0]["meta"] is not None
 
 
-def test_since_lists_on_past_known_pages(make_hub, tmp_path):
-    hub = make_hub(models_a_page=5)
+def test_since_lists_on_past_known_pages(tmp_path):
+    hub = Hub(models_a_page=5)
     crawl_hub(hub, tmp_path)
     hub.models[0]["name"] = "Renamed"  # the oldest model, on the last page
     assert crawl_hub(hub, tmp_path).changed == 0
@@ -171,28 +172,28 @@ def test_since_lists_on_past_known_pages(make_hub, tmp_path):
     assert models(tmp_path)[1]["name"] == "Renamed"
 
 
-def test_a_narrower_crawl_can_be_widened(make_hub, tmp_path):
-    hub = make_hub(models_a_page=5)
+def test_a_narrower_crawl_can_be_widened(tmp_path):
+    hub = Hub(models_a_page=5)
     crawl_hub(hub, tmp_path / "a", limit=7)
     crawl_hub(hub, tmp_path / "a")
-    crawl_hub(make_hub(), tmp_path / "b")
+    crawl_hub(Hub(), tmp_path / "b")
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_other_types_need_another_folder(make_hub, tmp_path):
-    crawl_hub(make_hub(), tmp_path)
+def test_other_types_need_another_folder(tmp_path):
+    crawl_hub(Hub(), tmp_path)
     with pytest.raises(BadInput, match="holds a crawl of Checkpoint, LORA"):
-        crawl_hub(make_hub(), tmp_path, types=("LORA",))
+        crawl_hub(Hub(), tmp_path, types=("LORA",))
 
 
 # --- what goes wrong ------------------------------------------------------------------------
 
 
-def test_a_gated_version_is_recorded_and_skipped_and_asked_again_with_a_key(make_hub, refusal, tmp_path):
+def test_a_gated_version_is_recorded_and_skipped_and_asked_again_with_a_key(tmp_path):
     def gate(number, path):
-        return refusal(401) if "modelVersionId=31&" in path else None
+        return fail(401) if "modelVersionId=31&" in path else None
 
-    hub = make_hub(meta_in=frozenset({"images"}), wrong=gate)
+    hub = Hub(meta_in=frozenset({"images"}), wrong=gate)
     summary = crawl_hub(hub, tmp_path)
     assert summary.gated == 1
     assert RawFolder(tmp_path).manifest["civitai"]["gated"] == [31]
@@ -204,7 +205,7 @@ def test_a_gated_version_is_recorded_and_skipped_and_asked_again_with_a_key(make
     assert models(tmp_path)[3]["modelVersions"][0]["images"][0]["meta"]["prompt"] == "a thing, number 310"
 
 
-def test_a_stale_cursor_starts_the_listing_again_and_loses_nothing(make_hub, tmp_path):
+def test_a_stale_cursor_starts_the_listing_again_and_loses_nothing(tmp_path):
     class Cut(Exception):
         pass
 
@@ -213,7 +214,7 @@ def test_a_stale_cursor_starts_the_listing_again_and_loses_nothing(make_hub, tmp
             raise Cut
         return None
 
-    hub = make_hub(models_a_page=5, wrong=cut)
+    hub = Hub(models_a_page=5, wrong=cut)
     with pytest.raises(Cut):
         crawl_hub(hub, tmp_path / "a")
     with pytest.raises(CrawlError, match="not finished"):
@@ -223,11 +224,11 @@ def test_a_stale_cursor_starts_the_listing_again_and_loses_nothing(make_hub, tmp
     hub.seen.clear()
     crawl_hub(hub, tmp_path / "a")
     assert hub.requests_to("models?") == 7  # the stale one, then all six
-    crawl_hub(make_hub(), tmp_path / "b")
+    crawl_hub(Hub(), tmp_path / "b")
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_a_stale_cursor_on_an_update_does_not_hide_later_pages(make_hub, model, tmp_path):
+def test_a_stale_cursor_on_an_update_does_not_hide_later_pages(tmp_path):
     class Cut(Exception):
         pass
 
@@ -236,9 +237,9 @@ def test_a_stale_cursor_on_an_update_does_not_hide_later_pages(make_hub, model, 
             raise Cut
         return None
 
-    hub = make_hub(models_a_page=2)
+    hub = Hub(models_a_page=2)
     crawl_hub(hub, tmp_path / "a")
-    hub.models = [*hub.models, *(model(number) for number in range(200, 206))]
+    hub.models = [*hub.models, *(invented_model(number) for number in range(200, 206))]
     hub.wrong = cut
     hub.seen.clear()
     with pytest.raises(Cut):
@@ -249,25 +250,25 @@ def test_a_stale_cursor_on_an_update_does_not_hide_later_pages(make_hub, model, 
     assert set(models(tmp_path / "a")) >= set(range(200, 206))
 
 
-def test_a_wrong_address_is_one_clear_error(make_hub, tmp_path):
+def test_a_wrong_address_is_one_clear_error(tmp_path):
     page = (404, {"Content-Type": "text/html"}, b"<html></html>")
     with pytest.raises(CrawlError, match="HTTP 404: no such page: is it the base URL"):
-        crawl_hub(make_hub(wrong=lambda number, path: page), tmp_path)
+        crawl_hub(Hub(wrong=lambda number, path: page), tmp_path)
 
 
-def test_two_crawls_into_one_folder_are_refused(make_hub, tmp_path):
+def test_two_crawls_into_one_folder_are_refused(tmp_path):
     with CrawlState(tmp_path), pytest.raises(CrawlError, match="being crawled into"):
-        crawl_hub(make_hub(), tmp_path)
+        crawl_hub(Hub(), tmp_path)
 
 
-def test_a_damaged_state_is_named(make_hub, tmp_path):
+def test_a_damaged_state_is_named(tmp_path):
     (tmp_path / "state.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(CrawlError, match=r"state\.sqlite is damaged .* delete it"):
-        crawl_hub(make_hub(), tmp_path)
+        crawl_hub(Hub(), tmp_path)
 
 
-def test_the_key_is_written_nowhere(make_hub, serve, tmp_path):
-    hub = make_hub()
+def test_the_key_is_written_nowhere(serve, tmp_path):
+    hub = Hub()
     _, output = crawl_url(serve(hub), tmp_path, CIVITAI_API_KEY="top-secret-key")
     assert hub.headers[0]["authorization"] == "Bearer top-secret-key"
     assert b"top-secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -295,12 +296,12 @@ def kill_crawls(url, folder, times, longest, seed):
 
 
 @pytest.mark.wide
-def test_killed_at_random_moments_the_bytes_are_the_same(make_hub, serve, model, tmp_path):
+def test_killed_at_random_moments_the_bytes_are_the_same(serve, tmp_path):
     def slow(number, path):
         time.sleep(0.01)
 
-    many = [model(number) for number in range(1, 101)]
-    hub = make_hub(models=many, models_a_page=4, meta_in=frozenset({"images"}), wrong=slow)
+    many = [invented_model(number) for number in range(1, 101)]
+    hub = Hub(models=many, models_a_page=4, meta_in=frozenset({"images"}), wrong=slow)
     url = serve(hub)
     crawl_url(url, tmp_path / "clean")
     kill_crawls(url, tmp_path / "killed", 3, 1.0, seed=3)
@@ -321,9 +322,9 @@ def test_the_whole_snapshot_killed_ten_times(replay, tmp_path):
 
 
 @pytest.mark.parametrize("moment", ["part", "renamed"])
-def test_killed_while_writing_the_reader_notices_and_the_next_crawl_repairs(make_hub, tmp_path, moment):
-    crawl_hub(make_hub(), tmp_path / "clean")
-    crawl_hub(make_hub(models=make_hub().models[:20]), tmp_path / "a")
+def test_killed_while_writing_the_reader_notices_and_the_next_crawl_repairs(tmp_path, moment):
+    crawl_hub(Hub(), tmp_path / "clean")
+    crawl_hub(Hub(models=Hub().models[:20]), tmp_path / "a")
     if moment == "part":
         (tmp_path / "a" / "models.jsonl.gz.part").write_bytes(b"half")
     else:
@@ -332,7 +333,7 @@ def test_killed_while_writing_the_reader_notices_and_the_next_crawl_repairs(make
         )
         with pytest.raises(CrawlError, match="run the crawl again"):
             list(RawFolder(tmp_path / "a").models())
-    crawl_hub(make_hub(), tmp_path / "a")
+    crawl_hub(Hub(), tmp_path / "a")
     assert files(tmp_path / "a") == files(tmp_path / "clean")
 
 

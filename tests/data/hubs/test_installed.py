@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from invented_hub import Hub, invented_model
 from safetensors.numpy import save_file
 
 from diffagent.data.errors import BadInput
@@ -104,16 +105,16 @@ def test_a_missing_folder_is_named(tmp_path):
         read_installed(tmp_path / "missing", tmp_path)
 
 
-def hub_with(make_hub, model, path):
+def hub_with(path):
     """A hub that knows the file at ``path`` as that of version 51."""
-    models = [model(number) for number in range(1, 11)]
+    models = [invented_model(number) for number in range(1, 11)]
     digest = hashlib.sha256(path.read_bytes()).hexdigest().upper()
     models[4]["modelVersions"][0]["files"][1]["hashes"]["SHA256"] = digest
-    return make_hub(models=models)
+    return Hub(models=models)
 
 
-def test_hashes_are_identified_in_one_request(folder, tmp_path, make_hub, model):
-    hub = hub_with(make_hub, model, folder / "Lora" / "style.safetensors")
+def test_hashes_are_identified_in_one_request(folder, tmp_path):
+    hub = hub_with(folder / "Lora" / "style.safetensors")
 
     async def run():
         async with CivitaiClient("http://127.0.0.1", rate=0, transport=hub.transport()) as client:
@@ -125,9 +126,9 @@ def test_hashes_are_identified_in_one_request(folder, tmp_path, make_hub, model)
     assert len(hub.seen) == 1
 
 
-def test_the_command_crawls_only_what_is_installed(folder, tmp_path, make_hub, model, serve, monkeypatch):
+def test_the_command_crawls_only_what_is_installed(folder, tmp_path, serve, monkeypatch):
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
-    hub = hub_with(make_hub, model, folder / "Lora" / "style.safetensors")
+    hub = hub_with(folder / "Lora" / "style.safetensors")
     raw = tmp_path / "raw"
     url = serve(hub)
     command = ["crawl", "--url", url, "-o", str(raw), "--rate", "0"]
