@@ -31,6 +31,7 @@ from civitai_2026 import (
 from crawl_runs import COMMAND, crawl_url, files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from invented_hub import Serve
 from invented_items import item, version
 
 from diffagent.data.catalog.cards import entries, survey
@@ -69,7 +70,7 @@ def cards(*items):
 # --- the crawl ------------------------------------------------------------------------------
 
 
-def test_a_crawl_holds_what_the_api_shows_and_every_images_data(tmp_path):
+def test_a_crawl_holds_what_the_api_shows_and_every_images_data(tmp_path: Path) -> None:
     hub = Civitai2026(models_a_page=7)
     summary = crawl_hub(hub, tmp_path)
     rows = models(tmp_path)
@@ -85,7 +86,7 @@ def test_a_crawl_holds_what_the_api_shows_and_every_images_data(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_faults_leave_no_trace(tmp_path, seed):
+def test_faults_leave_no_trace(tmp_path: Path, seed: int) -> None:
     crawl_hub(Civitai2026(models_a_page=3), tmp_path / "clean")
     hub = Civitai2026(models_a_page=3, faults=FAULTS, seed=seed)
     for _ in range(4):  # a bad day may end a run; the same command goes on
@@ -97,8 +98,8 @@ def test_faults_leave_no_trace(tmp_path, seed):
 
 
 @pytest.mark.wide
-def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve, tmp_path):
-    def slow(target):
+def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve: Serve, tmp_path: Path) -> None:
+    def slow(target) -> None:
         time.sleep(0.02)
 
     rows = [drawn_model(number) for number in range(1, 81)]
@@ -120,13 +121,13 @@ def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve, tmp_path):
     assert len(hub.seen) <= clean["requests"] + 3 * 4
 
 
-def test_cut_connections_of_a_real_server(serve, tmp_path):
+def test_cut_connections_of_a_real_server(serve: Serve, tmp_path: Path) -> None:
     faults = iter([DROPPED, (200, {"Content-Type": "application/json", "Content-Length": "900"}, b'{"ite')])
     url = serve(Civitai2026(wrong=lambda target: next(faults, None)))
     assert crawl_url(url, tmp_path)[0]["models"] == 40
 
 
-def test_retry_after_of_a_deep_page_is_waited_for():
+def test_retry_after_of_a_deep_page_is_waited_for() -> None:
     times = []
 
     def busy(target):
@@ -143,7 +144,7 @@ def test_retry_after_of_a_deep_page_is_waited_for():
     assert times[1] - times[0] >= 0.99
 
 
-def test_page_numbers_end_and_their_429_is_one_error():
+def test_page_numbers_end_and_their_429_is_one_error() -> None:
     async def deep(client):
         return await client._ask("GET", "/models", {"page": 11, "limit": 100})
 
@@ -153,7 +154,7 @@ def test_page_numbers_end_and_their_429_is_one_error():
     hub = Civitai2026([drawn_model(number) for number in range(1, 1500)], models_a_page=100)
     page, count = None, 0
 
-    async def all_pages(client):
+    async def all_pages(client) -> None:
         nonlocal page, count
         while page is None or page.cursor is not None:
             page = await client.models(cursor=page.cursor if page else None)
@@ -163,12 +164,12 @@ def test_page_numbers_end_and_their_429_is_one_error():
     assert count == 1499  # cursors lead past the thousandth
 
 
-def test_a_refusal_says_what_the_zod_object_says():
+def test_a_refusal_says_what_the_zod_object_says() -> None:
     with pytest.raises(ApiRefusal, match=r'HTTP 400: .*"message": "Too big"'):
         ask(Civitai2026(), lambda client: client.models(limit=500))
 
 
-def test_since_goes_by_the_day_of_publication(tmp_path):
+def test_since_goes_by_the_day_of_publication(tmp_path: Path) -> None:
     hub = Civitai2026(models_a_page=2)
     crawl_hub(hub, tmp_path, since="2026-08-20")
     dates = [max(v["publishedAt"] for v in m["modelVersions"]) for m in models(tmp_path).values()]
@@ -177,7 +178,7 @@ def test_since_goes_by_the_day_of_publication(tmp_path):
     assert hub.requests_to("models?") < 20
 
 
-def test_a_second_crawl_asks_one_page(tmp_path):
+def test_a_second_crawl_asks_one_page(tmp_path: Path) -> None:
     hub = Civitai2026(models_a_page=5)
     crawl_hub(hub, tmp_path)
     before = files(tmp_path)
@@ -185,26 +186,26 @@ def test_a_second_crawl_asks_one_page(tmp_path):
     assert files(tmp_path) == before
 
 
-def test_more_than_ten_images_are_asked_for_in_the_gallery(tmp_path):
+def test_more_than_ten_images_are_asked_for_in_the_gallery(tmp_path: Path) -> None:
     images = [drawn_image(100 + n, 1 << n % 3, drawn_meta(n)) for n in range(12)]
     hub = Civitai2026([drawn_model(1, drawn_version(12, *images))])
     assert crawl_hub(hub, tmp_path).images_with_meta == 12
     assert hub.requests_to("images") == 1
 
 
-def test_where_the_gallery_gives_no_data_the_version_does(tmp_path):
+def test_where_the_gallery_gives_no_data_the_version_does(tmp_path: Path) -> None:
     hub = Civitai2026([drawn_model(1), drawn_model(2)], meta_in=frozenset({"version"}))
     assert crawl_hub(hub, tmp_path).images_with_meta == 6
     assert hub.requests_to("model-versions/12") == hub.requests_to("model-versions/22") == 1
 
 
-def test_images_without_data_are_not_asked_about(tmp_path):
+def test_images_without_data_are_not_asked_about(tmp_path: Path) -> None:
     hub = Civitai2026([drawn_model(1, drawn_version(12, drawn_image(5)))])
     crawl_hub(hub, tmp_path)
     assert len(hub.seen) == 1
 
 
-def test_a_version_that_the_api_cannot_answer_is_set_aside(tmp_path):
+def test_a_version_that_the_api_cannot_answer_is_set_aside(tmp_path: Path) -> None:
     def timeout(target):
         return fail(500, "canceling statement due to statement timeout") if "VersionId=22" in target else None
 
@@ -214,7 +215,7 @@ def test_a_version_that_the_api_cannot_answer_is_set_aside(tmp_path):
     assert RawFolder(tmp_path).manifest["civitai"]["gated"] == [22]
 
 
-def test_an_api_that_is_down_ends_the_run_and_loses_nothing(tmp_path):
+def test_an_api_that_is_down_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
     down = True
 
     def sometimes(target):
@@ -229,7 +230,7 @@ def test_an_api_that_is_down_ends_the_run_and_loses_nothing(tmp_path):
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_other_endpoints():
+def test_other_endpoints() -> None:
     hub = Civitai2026([drawn_model(1), drawn_model(2)])
     digest = sha("drawn22.safetensors")
     assert ask(hub, lambda client: client.model(2))["name"] == "Drawn 2 灯台"
@@ -241,7 +242,7 @@ def test_other_endpoints():
     assert "Sketch" in ask(hub, lambda client: client.enums())["ModelType"]
 
 
-def test_ids_by_hash_are_one_request():
+def test_ids_by_hash_are_one_request() -> None:
     hub = Civitai2026()
     many = [sha(f"drawn{number * 10 + 2}.safetensors").lower() for number in range(1, 300)]
     ids = ask(hub, lambda client: client.ids_by_hash(many))
@@ -249,7 +250,7 @@ def test_ids_by_hash_are_one_request():
     assert (len(ids), len(hub.seen)) == (40, 1)
 
 
-def test_types_that_came_later_are_looked_up(tmp_path):
+def test_types_that_came_later_are_looked_up(tmp_path: Path) -> None:
     hub = Civitai2026([drawn_model(1, type="Sketch"), drawn_model(2)])
     crawl_hub(hub, tmp_path / "a", types=("Sketch",))
     assert list(models(tmp_path / "a")) == [1]
@@ -270,7 +271,7 @@ def odd_rows():
     return [None, "row", 7, [], *numbers, faulty_row, tags, flag]
 
 
-def test_odd_rows_are_dropped_with_their_reasons(tmp_path):
+def test_odd_rows_are_dropped_with_their_reasons(tmp_path: Path) -> None:
     hub = Civitai2026([drawn_model(1), drawn_model(2)], models_a_page=1, rows={0: odd_rows()})
     summary = crawl_hub(hub, tmp_path / "a")
     assert list(models(tmp_path / "a")) == [1, 2, 7]
@@ -285,7 +286,7 @@ def test_odd_rows_are_dropped_with_their_reasons(tmp_path):
     assert files(tmp_path / "b") == files(tmp_path / "a")
 
 
-def test_numbers_that_no_program_keeps_end_nothing(tmp_path):
+def test_numbers_that_no_program_keeps_end_nothing(tmp_path: Path) -> None:
     text = json.dumps({"items": [listed_model(drawn_model(1))], "metadata": {"totalItems": "many"}})
     text = text.replace('"commentCount": 2', '"commentCount": 1e999, "a": NaN, "b": 1' + "0" * 5000)
     body = (200, {"Content-Type": "application/json"}, text.encode())
@@ -294,7 +295,7 @@ def test_numbers_that_no_program_keeps_end_nothing(tmp_path):
     assert models(tmp_path)[1]["stats"]["commentCount"] is None
 
 
-def test_cursors_that_lead_round_in_a_circle_are_noticed(tmp_path):
+def test_cursors_that_lead_round_in_a_circle_are_noticed(tmp_path: Path) -> None:
     def circle(target):
         following = "b" if "cursor=a" in target else "a"
         text = json.dumps({"items": [], "metadata": {"nextCursor": following}})
@@ -330,7 +331,7 @@ PLACES = sorted(places(FULL), key=repr)
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
-def test_any_value_in_any_field_ends_nothing(changes):
+def test_any_value_in_any_field_ends_nothing(changes) -> None:
     row = copy.deepcopy(FULL)
     for path, value in changes:
         inner = row
@@ -350,7 +351,7 @@ def test_any_value_in_any_field_ends_nothing(changes):
 
 
 @given(VALUES)
-def test_anything_in_place_of_a_row_is_an_odd_row(value):
+def test_anything_in_place_of_a_row_is_an_odd_row(value) -> None:
     assert judge(value).reason == "odd row"
     assert judge({**FULL, "modelVersions": [value]}).reason in ("no version", "base model", "odd row")
 
@@ -362,7 +363,7 @@ def listed(number=1, *versions, **changes):
     return listed_model(drawn_model(number, *versions, **changes))
 
 
-def test_a_model_of_today_passes_with_what_it_says():
+def test_a_model_of_today_passes_with_what_it_says() -> None:
     (card,) = cards(listed(4, drawn_version(42, drawn_image(1, 1, drawn_meta(1))), type="LORA"))
     assert card.air == "urn:air:sdxl:lora:civitai:4@42"
     assert card.created_at == "2026-02-15T06:00:00.000Z"
@@ -385,7 +386,7 @@ def test_a_model_of_today_passes_with_what_it_says():
         ({"creator": None, "tags": []}, None),
     ],
 )
-def test_why_a_model_is_dropped(changes, reason):
+def test_why_a_model_is_dropped(changes, reason: str | None) -> None:
     assert judge(listed(1, **changes)).reason == reason
 
 
@@ -415,18 +416,18 @@ def test_why_a_model_is_dropped(changes, reason):
         ({"files": [drawn_file("t.safetensors", type="Text Encoder")]}, "no model file"),
     ],
 )
-def test_why_a_version_is_dropped(changes, reason):
+def test_why_a_version_is_dropped(changes, reason: str | None) -> None:
     verdict = judge(listed(1, drawn_version(12, **changes)))
     assert verdict.reason == reason
     assert verdict.versions == ({reason: 1} if reason else {})
 
 
-def test_status_is_that_of_a_version_by_itself():
+def test_status_is_that_of_a_version_by_itself() -> None:
     assert judge(item(1, version(2, status="Published"))).reason is None
     assert judge(item(1, version(2, status="Draft"))).reason == "not published"
 
 
-def test_what_cannot_be_had_stays_in_the_crawl_and_is_counted(tmp_path):
+def test_what_cannot_be_had_stays_in_the_crawl_and_is_counted(tmp_path: Path) -> None:
     hub = Civitai2026([
         drawn_model(1), drawn_model(2, mode="Archived"), drawn_model(3, mode="TakenDown"),
         drawn_model(4, drawn_version(42, usageControl="Generation")),
@@ -441,7 +442,7 @@ def test_what_cannot_be_had_stays_in_the_crawl_and_is_counted(tmp_path):
     }  # fmt: skip
 
 
-def test_an_older_version_answers_where_the_newest_cannot():
+def test_an_older_version_answers_where_the_newest_cannot() -> None:
     newest = drawn_version(19, availability="EarlyAccess")
     mature = drawn_version(18, drawn_image(8, 4), drawn_image(9, 8))
     clean = drawn_version(17, drawn_image(5, 1), drawn_image(6, 2))
@@ -450,12 +451,12 @@ def test_an_older_version_answers_where_the_newest_cannot():
     assert verdict.versions == {"early access": 1, "nsfw version": 1}
 
 
-def test_the_newest_is_the_last_published():
+def test_the_newest_is_the_last_published() -> None:
     versions = [drawn_version(12, publishedAt="2026-05-01"), drawn_version(13, publishedAt="2026-03-01")]
     assert judge(listed(1, *versions)).passed[0].version["id"] == 12
 
 
-def test_only_images_of_pg_and_pg13_are_samples():
+def test_only_images_of_pg_and_pg13_are_samples() -> None:
     images = [
         drawn_image(n, level) for n, level in ((1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 0))
     ]
@@ -478,7 +479,7 @@ def test_only_images_of_pg_and_pg13_are_samples():
         ("Checkpoint", "Pruned Model", "urn:air:sdxl:checkpoint:civitai:1@12"),
     ],
 )
-def test_the_air_says_what_kind_of_model_it_is(kind, file_type, air):
+def test_the_air_says_what_kind_of_model_it_is(kind: str, file_type: str, air: str) -> None:
     (card,) = cards(
         listed(1, drawn_version(12, files=[drawn_file("a.safetensors", type=file_type)]), type=kind)
     )
@@ -496,7 +497,9 @@ def test_the_air_says_what_kind_of_model_it_is(kind, file_type, air):
         ("Illustrious", "Diffusion Model", None),
     ],
 )
-def test_a_file_without_its_parts_is_a_model_where_the_base_model_runs_in_parts(base, file_type, kind):
+def test_a_file_without_its_parts_is_a_model_where_the_base_model_runs_in_parts(
+    base: str, file_type: str, kind: str | None
+) -> None:
     file = drawn_file("a.safetensors", type=file_type)
     row = listed(1, drawn_version(12, files=[file], baseModel=base))
     assert [card.air.split(":")[3] for card in cards(row)] == ([kind] if kind else [])
@@ -509,12 +512,12 @@ def test_a_file_without_its_parts_is_a_model_where_the_base_model_runs_in_parts(
      ("Flux.1 D", "flux1"), ("Flux.2 Klein 4B", "flux2"), ("ZImageTurbo", "zimageturbo"), ("Qwen", "qwen"),
      ("Anima", "anima"), ("Chroma", "chroma")],
 )  # fmt: skip
-def test_what_the_table_runs_becomes_an_entry(base, ecosystem):
+def test_what_the_table_runs_becomes_an_entry(base: str, ecosystem: str) -> None:
     (card,) = cards(listed(1, drawn_version(12, baseModel=base), type="LORA"))
     assert (card.base_model, card.air) == (base, f"urn:air:{ecosystem}:lora:civitai:1@12")
 
 
-def test_of_several_files_the_one_that_every_server_loads():
+def test_of_several_files_the_one_that_every_server_loads() -> None:
     files_ = [
         drawn_file("x-Q4.gguf", metadata={"format": "GGUF", "quantType": "Q4_K_M"}),
         drawn_file("x-nf4.safetensors", metadata={"format": "SafeTensor", "fp": "nf4"}),
@@ -527,7 +530,7 @@ def test_of_several_files_the_one_that_every_server_loads():
     assert judge(row).passed[0].file["name"] == "x.safetensors"
 
 
-def test_a_hash_of_nothing_is_nobodys():
+def test_a_hash_of_nothing_is_nobodys() -> None:
     file = drawn_file("a.safetensors")
     file["hashes"]["AutoV3"] = "E3B0C44298FC"
     (card,) = cards(listed(1, drawn_version(12, files=[file])))
@@ -538,7 +541,7 @@ def test_a_hash_of_nothing_is_nobodys():
 # --- counts ---------------------------------------------------------------------------------
 
 
-def test_hidden_downloads_are_unknown_not_none():
+def test_hidden_downloads_are_unknown_not_none() -> None:
     stats = {"downloadCount": None, "thumbsUpCount": 90, "thumbsDownCount": 10, "tippedAmountCount": None}
     hidden = [drawn_version(n, stats={"downloadCount": None, "thumbsUpCount": 1}) for n in (12, 13)]
     (card,) = cards(listed(1, *hidden, stats=stats))
@@ -548,7 +551,7 @@ def test_hidden_downloads_are_unknown_not_none():
     assert (card.stats.downloads, card.stats.hidden) == (7 + 13, False)
 
 
-def test_the_quality_filter_goes_by_thumbs_and_spares_hidden_counts():
+def test_the_quality_filter_goes_by_thumbs_and_spares_hidden_counts() -> None:
     def model(number, downloads, up, down):
         counts = {"downloadCount": downloads, "thumbsUpCount": up, "thumbsDownCount": down}
         return listed(number, drawn_version(number * 10, stats={}), stats=counts)
@@ -567,7 +570,7 @@ def test_the_quality_filter_goes_by_thumbs_and_spares_hidden_counts():
      (["Image", "RentCivit"], "Image"), (["RentCivit"], None), ("{Image,RentCivit}", "Image"),
      ('{"Image","Rent"}', "Rent"), ("{RentCivit}", None), ("{}", None), ([], None)],
 )  # fmt: skip
-def test_commercial_use_in_three_shapes(permission, level):
+def test_commercial_use_in_three_shapes(permission, level: str | None) -> None:
     assert cards(listed(1, allowCommercialUse=permission))[0].licence.commercial == level
 
 
@@ -575,18 +578,18 @@ def test_commercial_use_in_three_shapes(permission, level):
     ("base", "level"),
     [("Flux.1 D", None), ("Flux.1 Krea", None), ("SDXL Turbo", None), ("Flux.1 S", "Sell"), ("Qwen", "Sell")],
 )
-def test_a_base_models_licence_may_forbid_what_an_uploader_allows(base, level):
+def test_a_base_models_licence_may_forbid_what_an_uploader_allows(base: str, level: str | None) -> None:
     row = listed(1, drawn_version(12, baseModel=base), allowCommercialUse=["Image", "Sell"])
     assert cards(row)[0].licence.commercial == level
 
 
-def test_sound_rows_are_left_as_they_are():
+def test_sound_rows_are_left_as_they_are() -> None:
     row = listed(1)
     assert sound(row) is row
     assert sound({**row, "id": "17"})["id"] == 17
 
 
-def test_the_items_of_july_2025_become_entries():
+def test_the_items_of_july_2025_become_entries() -> None:
     path = Path(os.environ.get("DIFFAGENT_DATA") or "nowhere") / "hub2026" / "civitai_items.jsonl.gz"
     if not path.is_file():
         pytest.skip("needs the shared data: set DIFFAGENT_DATA to its folder")

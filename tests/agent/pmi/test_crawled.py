@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import httpx
 import pytest
@@ -27,7 +28,7 @@ def png(number):
 class Server:
     """Answers pictures; the first request of image 12 fails, 13 is gone."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.asked = []
 
     def __call__(self, request):
@@ -42,7 +43,7 @@ class Server:
 
 
 @pytest.fixture
-def raw(tmp_path):
+def raw(tmp_path: Path):
     images = [image(n, f"a boat {n}", url=f"https://images.test/{n}") for n in range(10, 15)]
     images.append(image(15, url="ftp://elsewhere"))
     folder = tmp_path / "raw"
@@ -51,7 +52,7 @@ def raw(tmp_path):
     return RawFolder(folder)
 
 
-def test_images_are_fetched_once_and_faults_reported(raw, tmp_path):
+def test_images_are_fetched_once_and_faults_reported(raw, tmp_path: Path) -> None:
     server, messages = Server(), []
     examples = crawled_examples(raw, tmp_path / "kept", messages.append, 4, server.client(), pause=0)
     assert [example.file.stem for example in examples] == ["10", "11", "12"]
@@ -63,14 +64,14 @@ def test_images_are_fetched_once_and_faults_reported(raw, tmp_path):
     assert server.asked[5:] == [13]
 
 
-def test_an_endless_answer_is_cut_off(raw, tmp_path, monkeypatch):
+def test_an_endless_answer_is_cut_off(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crawled, "MAX_BYTES", 100)
     messages = []
     assert not crawled_examples(raw, tmp_path / "kept", messages.append, 1, Server().client(), pause=0)
     assert "more than 100 bytes" in messages[0]
 
 
-def test_models_that_the_catalog_lacks_are_left_out(raw, tmp_path):
+def test_models_that_the_catalog_lacks_are_left_out(raw, tmp_path: Path) -> None:
     examples = crawled_examples(raw, tmp_path / "kept", each=2, client=Server().client(), pause=0)
     messages = []
     with pytest.raises(BadInput, match="no image could be read"):
@@ -83,7 +84,7 @@ def test_models_that_the_catalog_lacks_are_left_out(raw, tmp_path):
     assert "1 models are not in the catalog" in messages[0]
 
 
-def test_which_folders_are_crawls(raw, tmp_path):
+def test_which_folders_are_crawls(raw, tmp_path: Path) -> None:
     assert is_crawl(raw.path)
     assert not is_crawl(tmp_path)
     assert not is_crawl(raw.path / "manifest.json")

@@ -14,7 +14,7 @@ def card(**facts):
     )
 
 
-def test_other_is_a_base_model_of_a_card():
+def test_other_is_a_base_model_of_a_card() -> None:
     assert card(base_model="other").base_model == "Other"
     with pytest.raises(BadInput, match="Other"):
         card(base_model="SD 9")

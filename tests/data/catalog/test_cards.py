@@ -16,7 +16,7 @@ def cards_of(*items, **options):
     return [entry.card for entry in entries(items, survey(items), **options)]
 
 
-def test_a_card_states_the_facts():
+def test_a_card_states_the_facts() -> None:
     model = item(
         7,
         version(72, trainedWords=["inkfox, ink", "inkfox, ink", "nude"], baseModel="SD 1.5"),
@@ -41,7 +41,7 @@ def test_a_card_states_the_facts():
     assert card.description == "SD 1.5 LoRA: Style. Trigger words: inkfox; ink."
 
 
-def test_usage_is_counted_over_all_versions_of_the_base_model():
+def test_usage_is_counted_over_all_versions_of_the_base_model() -> None:
     model = item(
         1,
         version(12, image(1), image(2, meta={"sampler": "DDIM", "Clip skip": "2", "cfgScale": "7.5"})),
@@ -55,7 +55,7 @@ def test_usage_is_counted_over_all_versions_of_the_base_model():
     assert card.usage.size == {"512x768": 3}  # not the img2img's
 
 
-def test_held_out_samples_leave_no_trace():
+def test_held_out_samples_leave_no_trace() -> None:
     model = item(1, version(1, image(1), image(2, meta={"sampler": "DDIM"})))
     summary = survey([model])
     (entry,) = entries([model], summary, keep=lambda sample: sample.image_id == 1)
@@ -63,7 +63,7 @@ def test_held_out_samples_leave_no_trace():
     assert [sample.image_id for sample in entry.samples] == [1]
 
 
-def test_a_loras_checkpoints_and_weights():
+def test_a_loras_checkpoints_and_weights() -> None:
     base = item(1, version(11), version(10))
     old_hash = "0x" + sha256("file10.safetensors")[:10]
     lora = item(
@@ -83,14 +83,14 @@ def test_a_loras_checkpoints_and_weights():
     assert card.usage.steps == {20: 3}  # the image with two other LoRAs does not count
 
 
-def test_images_of_another_checkpoint_do_not_count():
+def test_images_of_another_checkpoint_do_not_count() -> None:
     first = item(1, version(10))
     other = {"Model hash": sha256("file10.safetensors")[:10]}
     second = item(2, version(20, image(1, meta=other), image(2, meta={"Model hash": "0123456789"}), image(3)))
     assert cards_of(first, second)[1].usage.steps == {20: 2}
 
 
-def test_a_shared_file_means_the_most_downloaded_model():
+def test_a_shared_file_means_the_most_downloaded_model() -> None:
     shared = [file("shared.safetensors")]
     models = [item(1, version(10, files=shared)), item(2, version(20, files=shared))]
     summary = survey(models)
@@ -98,13 +98,13 @@ def test_a_shared_file_means_the_most_downloaded_model():
     assert survey(models[::-1]) == summary
 
 
-def test_vaes_are_nobodys_hash():
+def test_vaes_are_nobodys_hash() -> None:
     vae = file("shared.vae.safetensors", type="VAE")
     (card,) = cards_of(item(1, version(1, files=[file("a.safetensors"), vae])))
     assert vae["hashes"]["SHA256"].lower() not in card.hashes
 
 
-def test_one_card_per_base_model_with_names_apart():
+def test_one_card_per_base_model_with_names_apart() -> None:
     model = item(5, version(51), version(52, baseModel="SDXL 1.0"), name="Twin")
     twin = item(6, name="ＴＷＩＮ")
     assert [(c.name, c.air) for c in cards_of(model, twin)] == [
@@ -114,7 +114,7 @@ def test_one_card_per_base_model_with_names_apart():
     ]
 
 
-def test_names_run_out_of_ids_but_not_of_names():
+def test_names_run_out_of_ids_but_not_of_names() -> None:
     names = Names()
     assert [names.claim("A", 1) for _ in range(4)] == ["A", "A (1)", "A (1, 2)", "A (1, 3)"]
     assert names.claim("", 9) == "model 9"
@@ -125,18 +125,18 @@ def test_names_run_out_of_ids_but_not_of_names():
     [("None", None), ("Image", "Image"), ("Sell", "Sell"), (["Image", "RentCivit", "Rent"], "Rent"),
      (["RentCivit"], None), ("{Image,RentCivit}", "Image"), ([], None), (None, None), (True, None)],
 )  # fmt: skip
-def test_commercial_use(permission, level):
+def test_commercial_use(permission, level: str | None) -> None:
     assert cards_of(item(1, allowCommercialUse=permission))[0].licence.commercial == level
 
 
-def test_damaged_hashes_are_left_out():
+def test_damaged_hashes_are_left_out() -> None:
     model = item(
         1, version(1, files=[file("a.safetensors"), file("b.ckpt", hashes={"SHA256": "??", "CRC32": None})])
     )
     assert all(len(digest) >= 8 for digest in cards_of(model)[0].hashes)
 
 
-def test_text_for_one_line():
+def test_text_for_one_line() -> None:
     assert clean("a\x00b\u202e c\t\n d\ud800 水墨é") == "ab c d 水墨é"
     assert clean(None) == ""
     assert compose("Checkpoint", "SDXL 1.0", (), ()) == "SDXL 1.0 checkpoint."
@@ -154,7 +154,7 @@ def merged(items, *models):
     return [entry.card for entry in merge_horde(entries(items, summary), models, summary)]
 
 
-def test_a_horde_model_of_its_own():
+def test_a_horde_model_of_its_own() -> None:
     (card,) = merged([], horde(trigger_words=("aur",)))
     assert (card.name, card.air, card.source) == ("Aurora", "urn:air:sd1:checkpoint:horde:Aurora", "horde")
     assert card.is_pickle
@@ -164,7 +164,7 @@ def test_a_horde_model_of_its_own():
     assert card.description == "SD 1.5 checkpoint: anime. Trigger words: aur."
 
 
-def test_horde_merges_by_hash_and_by_model_id():
+def test_horde_merges_by_hash_and_by_model_id() -> None:
     row = item(1, version(10, image(1)))
     for model in (
         horde(sha256=sha256("file10.safetensors").lower()),
@@ -177,12 +177,12 @@ def test_horde_merges_by_hash_and_by_model_id():
         assert card.source == "civitai"
 
 
-def test_another_family_of_the_same_home_page_is_another_entry():
+def test_another_family_of_the_same_home_page_is_another_entry() -> None:
     cards = merged([item(1)], horde(baseline="stable_diffusion_xl", civitai_model=1, civitai_version=99))
     assert [card.air for card in cards][1] == "urn:air:sdxl:checkpoint:civitai:1@99"
 
 
-def test_what_horde_has_and_the_catalog_does_not_take():
+def test_what_horde_has_and_the_catalog_does_not_take() -> None:
     row = item(1, nsfw=True)
     unwanted = (
         horde(inpainting=True),
@@ -196,13 +196,13 @@ def test_what_horde_has_and_the_catalog_does_not_take():
         assert merged([row], model) == []
 
 
-def test_styles_with_loras_say_nothing_about_the_model():
+def test_styles_with_loras_say_nothing_about_the_model() -> None:
     fast = HordeStyle("fast", "{p}", sampler="DPM++ SDE", steps=8, cfg_scale=2, loras=("247778",))
     (card,) = merged([], horde(styles=(fast,), requirements={"clip_skip": 2}))
     assert (card.usage.steps, card.usage.clip_skip) == ({}, {2: 1})
 
 
-def test_a_horde_name_that_is_taken():
+def test_a_horde_name_that_is_taken() -> None:
     cards = merged([item(1, name="aurora")], horde())
     assert [(card.name, card.aliases) for card in cards] == [("aurora", ()), ("Aurora (horde)", ("Aurora",))]
 
@@ -217,5 +217,5 @@ def test_a_horde_name_that_is_taken():
         (["a hill"], ("inkfox",)),
     ],
 )
-def test_words_in_half_of_the_prompts_are_needed_else_the_most_used(prompts, needed):
+def test_words_in_half_of_the_prompts_are_needed_else_the_most_used(prompts, needed) -> None:
     assert needed_words(("inkfox", "red coat"), prompts) == needed

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -65,7 +66,7 @@ CARDS = (INK, OIL, MUCH, AURORA)
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path):
     with Catalog.create(tmp_path / "invented.sqlite") as catalog:
         catalog.add(CARDS)
     return tmp_path / "invented.sqlite"
@@ -77,7 +78,7 @@ def catalog(path):
         yield database
 
 
-def test_cards_come_back_as_they_went_in(catalog):
+def test_cards_come_back_as_they_went_in(catalog) -> None:
     assert catalog.entries() == list(enumerate(CARDS, 1))
     assert catalog.cards() == [MUCH, INK, OIL, AURORA]
     assert len(catalog) == 4
@@ -103,17 +104,17 @@ def test_cards_come_back_as_they_went_in(catalog):
         r"models\Lora\inkFox_v2.safetensors",
     ],
 )
-def test_everything_that_a_model_goes_by(catalog, text):
+def test_everything_that_a_model_goes_by(catalog, text) -> None:
     assert catalog.find(text) == INK
 
 
-def test_an_alias_and_a_horde_air(catalog):
+def test_an_alias_and_a_horde_air(catalog) -> None:
     assert catalog.find("harbour oils") == OIL
     assert catalog.by_air("urn:air:sdxl:checkpoint:horde:Aurora") == AURORA
     assert catalog.find("aurora.ckpt").is_pickle
 
 
-def test_an_air_of_another_type_or_model_is_another_model(catalog):
+def test_an_air_of_another_type_or_model_is_another_model(catalog) -> None:
     assert catalog.by_air("urn:air:sd1:checkpoint:civitai:7@71") is None
     assert catalog.by_air("urn:air:sd1:lora:civitai:8@71") is None
     assert catalog.by_air("nonsense") is None
@@ -122,18 +123,18 @@ def test_an_air_of_another_type_or_model_is_another_model(catalog):
 @pytest.mark.parametrize(
     "text", ["1234abcd" + "1" * 56, "99", "0" * 400, "", "'; --", '"', "x\0y", "🦊" * 300]
 )
-def test_what_nobody_goes_by(catalog, text):
+def test_what_nobody_goes_by(catalog, text) -> None:
     with pytest.raises(UnknownModel, match="no model of the catalog") as refusal:
         catalog.find(text)
     assert len(refusal.value.line()) < 400
 
 
-def test_unknown_names_bring_near_ones(catalog):
+def test_unknown_names_bring_near_ones(catalog) -> None:
     with pytest.raises(UnknownModel, match="'Oil Harbor': near: Oil Harbour"):
         catalog.find("Oil Harbor")
 
 
-def test_search(catalog):
+def test_search(catalog) -> None:
     def names(query, *limits):
         return [card.name for card in catalog.search(query, 5, Filter(*limits))]
 
@@ -148,7 +149,7 @@ def test_search(catalog):
     assert names("ink", "Checkpoint") == []
 
 
-def test_filters(catalog):
+def test_filters(catalog) -> None:
     def names(*limits):
         return {row.name for row in catalog.rows(Filter(*limits))}
 
@@ -160,12 +161,12 @@ def test_filters(catalog):
         names(None, "sd9")
 
 
-def test_rows_in_brief(catalog):
+def test_rows_in_brief(catalog) -> None:
     assert catalog.rows()[0] == Row(1, INK.name, "LoRA", "SD 1.5", INK.air, 300, "Rent", False)
     assert catalog.rows()[3].is_pickle is True
 
 
-def test_stats(catalog):
+def test_stats(catalog) -> None:
     assert catalog.stats() == {
         "entries": 4,
         "type": {"Checkpoint": 3, "LoRA": 1},
@@ -178,7 +179,7 @@ def test_stats(catalog):
     }
 
 
-def test_a_new_version_keeps_its_entry_and_loses_its_features(path):
+def test_a_new_version_keeps_its_entry_and_loses_its_features(path) -> None:
     newer = replace(INK, air="urn:air:sd1:lora:civitai:7@73", version_id=73, older_airs=(INK.air,), hashes=())
     with Catalog.open(path, writable=True) as catalog:
         catalog.put_features("text", {1: b"one", 2: b"two"})
@@ -190,7 +191,7 @@ def test_a_new_version_keeps_its_entry_and_loses_its_features(path):
         assert catalog.add([newer, replace(newer, description="again")]) == [1, 1]
 
 
-def test_names_stay_unique(path):
+def test_names_stay_unique(path) -> None:
     with Catalog.open(path, writable=True) as catalog:
         catalog.add([replace(AURORA, name="OIL harbour", air="urn:air:sdxl:checkpoint:huggingface:me/oil")])
         catalog.add(
@@ -202,14 +203,14 @@ def test_names_stay_unique(path):
         ]
 
 
-def test_two_models_of_one_home_page_stay_two(tmp_path):
+def test_two_models_of_one_home_page_stay_two(tmp_path: Path) -> None:
     first = replace(AURORA, air="urn:air:sdxl:checkpoint:civitai:9@1", model_id=9, version_id=1)
     second = replace(first, name="Aurora 2", air="urn:air:sdxl:checkpoint:civitai:9@2", version_id=2)
     with Catalog.create(tmp_path / "c.sqlite") as catalog:
         assert catalog.add([first, second]) == [1, 2]
 
 
-def test_a_failing_card_adds_nothing(path):
+def test_a_failing_card_adds_nothing(path) -> None:
     def cards():
         yield replace(OIL, name="New", air="urn:air:sd1:checkpoint:civitai:50@51", model_id=50)
         raise RuntimeError("the source broke")
@@ -220,7 +221,7 @@ def test_a_failing_card_adds_nothing(path):
         assert len(catalog) == 4
 
 
-def test_features_and_meta(path):
+def test_features_and_meta(path) -> None:
     with Catalog.open(path, writable=True) as catalog:
         catalog.put_features("text", {2: b"b", 1: b"a"})
         catalog.put_features("text", {2: b"B"})
@@ -232,14 +233,14 @@ def test_features_and_meta(path):
         assert catalog.stats()["features"] == {"text": 2}
 
 
-def test_reading_does_not_write(path):
+def test_reading_does_not_write(path) -> None:
     before = path.read_bytes()
     with Catalog.open(path) as catalog, pytest.raises(BadCatalog, match="cannot write to "):
         catalog.add([OIL])
     assert path.read_bytes() == before
 
 
-def test_a_new_catalog_appears_when_it_is_complete(tmp_path):
+def test_a_new_catalog_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "new.sqlite"
     with pytest.raises(ZeroDivisionError), Catalog.create(path) as catalog:
         catalog.add([OIL][: 1 // 0])
@@ -252,8 +253,8 @@ def test_a_new_catalog_appears_when_it_is_complete(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["new.sqlite"]
 
 
-def test_files_that_are_no_catalog(path, tmp_path):
-    def refuses(target, message):
+def test_files_that_are_no_catalog(path, tmp_path: Path) -> None:
+    def refuses(target, message) -> None:
         with pytest.raises(BadCatalog, match=message):
             Catalog.open(target).entries()
 
@@ -281,16 +282,16 @@ def test_files_that_are_no_catalog(path, tmp_path):
         Catalog.create(tmp_path / "no" / "folder.sqlite")
 
 
-def test_the_default_is_in_the_package():
+def test_the_default_is_in_the_package() -> None:
     assert default_catalog().parts[-2:] == ("default", "catalog.sqlite")
 
 
-def test_several_threads_may_read(path):
+def test_several_threads_may_read(path) -> None:
     with Catalog.open(path) as catalog, ThreadPoolExecutor(4) as pool:
         assert list(pool.map(catalog.by_name, ["aurora"] * 40)) == [AURORA] * 40
 
 
-def test_thousands_of_cards_load_fast(tmp_path):
+def test_thousands_of_cards_load_fast(tmp_path: Path) -> None:
     many = [
         replace(INK, name=f"Model {n}", air=f"urn:air:sd1:lora:civitai:{n}@{n}", model_id=n, version_id=n)
         for n in range(1, 5701)
@@ -314,7 +315,7 @@ def test_thousands_of_cards_load_fast(tmp_path):
     assert (tmp_path / "many.sqlite").stat().st_size < 8e6
 
 
-def test_hidden_downloads_come_back_hidden(tmp_path):
+def test_hidden_downloads_come_back_hidden(tmp_path: Path) -> None:
     hidden = replace(OIL, stats=Stats(0, 20, 3, 4, 4.75, hidden=True))
     with Catalog.create(tmp_path / "hidden.sqlite") as database:
         database.add([hidden])
@@ -323,7 +324,7 @@ def test_hidden_downloads_come_back_hidden(tmp_path):
     assert card_from_json(card_to_json(hidden)).stats == hidden.stats
 
 
-def test_a_lycoris_is_found_by_its_air_as_a_lora(tmp_path):
+def test_a_lycoris_is_found_by_its_air_as_a_lora(tmp_path: Path) -> None:
     lycoris = replace(INK, air="urn:air:sd1:lycoris:civitai:7@72")
     with Catalog.create(tmp_path / "lycoris.sqlite") as database:
         database.add([lycoris])

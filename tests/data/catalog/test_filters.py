@@ -9,7 +9,7 @@ from diffagent.data.catalog.filters import Funnel, Scope, is_flagged, judge, pas
 from diffagent.data.errors import BadInput
 
 
-def test_a_usable_model_passes():
+def test_a_usable_model_passes() -> None:
     (version_,) = judge(item(1)).passed
     assert (version_.type, version_.base_model, version_.version["id"]) == ("Checkpoint", "SD 1.5", 10)
     assert version_.file["name"] == "file10.safetensors"
@@ -29,7 +29,7 @@ def test_a_usable_model_passes():
         ({"name": "Fox Inpainting"}, "inpainting"),
     ],
 )
-def test_why_a_model_is_dropped(changes, reason):
+def test_why_a_model_is_dropped(changes, reason: str) -> None:
     verdict = judge({**item(1), **changes})
     assert (verdict.passed, verdict.reason) == ((), reason)
 
@@ -50,16 +50,16 @@ def test_why_a_model_is_dropped(changes, reason):
         ({"files": [file("a.safetensors", hashes={"SHA256": "short"})]}, "no sha256"),
     ],
 )
-def test_why_a_version_is_dropped(changes, reason):
+def test_why_a_version_is_dropped(changes, reason: str) -> None:
     verdict = judge(item(1, version(5, **changes)))
     assert (verdict.passed, verdict.reason, verdict.versions) == ((), reason, {reason: 1})
 
 
-def test_fictional_people_stay():
+def test_fictional_people_stay() -> None:
     assert not is_flagged(item(1, tags=["virtual youtuber", "idolmaster", "persona 5", "actions"]))
 
 
-def test_the_newest_passing_version_of_each_base_model():
+def test_the_newest_passing_version_of_each_base_model() -> None:
     model = item(
         1,
         version(4, files=[file("new.ckpt")]),
@@ -75,19 +75,19 @@ def test_the_newest_passing_version_of_each_base_model():
     assert [p.base_model for p in judge(model, Scope.of(["sdxl"])).passed] == ["SDXL 1.0"]
 
 
-def test_the_reason_is_of_the_version_that_came_furthest():
+def test_the_reason_is_of_the_version_that_came_furthest() -> None:
     model = item(1, version(1, baseModel="Mochi"), version(2, files=[file("a.ckpt")]))
     verdict = judge(model)
     assert verdict.reason == "not safetensors"
     assert verdict.versions == {"base model": 1, "not safetensors": 1}
 
 
-def test_the_primary_file_is_the_one_to_call():
+def test_the_primary_file_is_the_one_to_call() -> None:
     files = [file("a.safetensors"), file("b.safetensors", primary=True), file("c.ckpt")]
     assert judge(item(1, version(1, files=files))).passed[0].file["name"] == "b.safetensors"
 
 
-def test_the_funnel_counts_everything_once():
+def test_the_funnel_counts_everything_once() -> None:
     funnel = Funnel()
     models = [item(1), item(2, nsfw=True), item(3, version(1), version(2, baseModel="SDXL 1.0"))]
     assert [p.version["id"] for _, p in passing(models, Scope(), funnel)] == [10, 1, 2]
@@ -100,7 +100,7 @@ def test_the_funnel_counts_everything_once():
     }
 
 
-def test_a_scope_is_of_base_models_that_can_be_run():
+def test_a_scope_is_of_base_models_that_can_be_run() -> None:
     names = Scope.of(()).base_models
     assert names[:3] == ("SD 1.4", "SD 1.5", "SDXL 1.0")
     assert {"SD 2.1", "Pony", "Illustrious", "NoobAI", "Flux.1 D", "ZImageTurbo", "Qwen"} <= set(names)

@@ -25,14 +25,14 @@ def of(**meta: object) -> Sample:
     return picture
 
 
-def test_a_plain_image():
+def test_a_plain_image() -> None:
     picture = of(seed=5, negativePrompt="blurry", **{"Model hash": "0xABCDEF1234", "Model": "inks_v1"})
     assert picture == Sample(
         1, 10, "a lighthouse at dawn", "blurry", "Euler a", 20, 7, 512, 768, None, 5, "abcdef1234", "inks_v1"
     )
 
 
-def test_numbers_may_be_text_and_out_of_range_is_none():
+def test_numbers_may_be_text_and_out_of_range_is_none() -> None:
     picture = of(steps="30", cfgScale="7.5", seed=-1, **{"Clip skip": "2,"})
     assert (picture.steps, picture.cfg_scale, picture.clip_skip, picture.seed) == (30, 7.5, 2, None)
     picture = of(steps=900, cfgScale=0, clipSkip=1, seed=2**32)
@@ -56,7 +56,7 @@ def test_numbers_may_be_text_and_out_of_range_is_none():
         ({"Size": "garbled"}, (1024, 1536)),
     ],
 )
-def test_the_size_is_as_generated(meta, size):
+def test_the_size_is_as_generated(meta, size) -> None:
     picture = sample(image(1, meta=meta, width=1024, height=1536), 10)
     assert (picture.width, picture.height) == size
 
@@ -85,17 +85,17 @@ def test_the_size_is_as_generated(meta, size):
         (7, None, None),
     ],
 )
-def test_samplers(name, schedule, expected):
+def test_samplers(name: str | int | None, schedule: str | None, expected: str | None) -> None:
     assert of(sampler=name, **{"Schedule type": schedule}).joined_sampler == expected
 
 
 @given(st.sampled_from(SAMPLERS))
-def test_every_known_sampler_keeps_its_name(name):
+def test_every_known_sampler_keeps_its_name(name) -> None:
     assert of(sampler=name).joined_sampler == name
     assert of(sampler=name.upper()).joined_sampler == name
 
 
-def test_loras_from_every_place_once_each():
+def test_loras_from_every_place_once_each() -> None:
     picture = of(
         prompt="a fox <lora:Ink:0.8> <lyco:Wash:0.5:0.7>, <lora:bare>, <hypernet:h:1>, <lora:far:9>",
         resources=[
@@ -117,7 +117,7 @@ def test_loras_from_every_place_once_each():
     assert picture.checkpoint_name == "base"
 
 
-def test_which_lora_is_invoked():
+def test_which_lora_is_invoked() -> None:
     two = of(prompt="x <lora:Ink_v2:0.8> <lora:other:1>")
     assert invoked_lora(two, (), {stem("folder/ink-V2.safetensors")}) == LoraUse("Ink_v2", 0.8)
     assert invoked_lora(two, (), {"third"}) is None
@@ -127,7 +127,7 @@ def test_which_lora_is_invoked():
     assert invoked_lora(hashed, {"aabbccddee"}, {"a"}) == LoraUse("b", 1.0, "aabbccddee")
 
 
-def test_masks_and_image_inputs():
+def test_masks_and_image_inputs() -> None:
     assert of(**{"Mask blur": 4, "Denoising strength": 0.5}).inpainting
     assert not of(**{"Mask blur": 4, "Ultimate SD upscale padding": 32}).inpainting
     assert of(Model="inks-inpainting").inpainting
@@ -136,7 +136,7 @@ def test_masks_and_image_inputs():
     assert not of(**{"Denoising strength": 0.5, "Hires upscale": 2}).img2img
 
 
-def test_images_that_are_no_samples():
+def test_images_that_are_no_samples() -> None:
     assert sample(image(1, nsfw="Soft"), 1) is None
     assert sample(image(1, nsfwLevel="Mature"), 1) is None
     assert sample({**image(1), "meta": None}, 1) is None
@@ -147,7 +147,7 @@ def test_images_that_are_no_samples():
     assert sample({**nested, "meta": {"id": 1, "meta": nested["meta"]}}, 1) == sample(nested, 1)
 
 
-def test_samples_of_an_item_in_order():
+def test_samples_of_an_item_in_order() -> None:
     model = item(1, version(7, image(3), image(1, nsfw="X")), version(6, image(2)), {"id": 5})
     assert [(s.image_id, s.version_id) for s in samples(model)] == [(3, 7), (2, 6)]
 
@@ -164,7 +164,7 @@ def test_samples_of_an_item_in_order():
         ("long_hair, naked_apron", False),
     ],
 )
-def test_sfw(prompt, sfw):
+def test_sfw(prompt: str, sfw: bool) -> None:
     assert is_sfw(prompt) is sfw
 
 
@@ -176,7 +176,7 @@ def test_sfw(prompt, sfw):
         ("I <3 foxes,, (really) ", "I <3 foxes,, (really)"),
     ],
 )
-def test_lora_tags_go_and_the_rest_stays(prompt, clean):
+def test_lora_tags_go_and_the_rest_stays(prompt: str, clean: str) -> None:
     assert strip_lora_tags(prompt) == clean
 
 
@@ -192,11 +192,11 @@ def test_lora_tags_go_and_the_rest_stays(prompt, clean):
         ("水墨, a fox", ["水墨"], "a fox"),
     ],
 )
-def test_trigger_words_go_as_whole_phrases(prompt, words, clean):
+def test_trigger_words_go_as_whole_phrases(prompt: str, words: list[str], clean: str) -> None:
     assert strip_trigger_words(prompt, words) == clean
 
 
-def test_plain_words():
+def test_plain_words() -> None:
     assert (
         plain("a (red:1.3) [fox] BREAK {snow}, ((very cold:.5)) <lora:x:1>") == "a red fox, snow, very cold"
     )
@@ -208,14 +208,14 @@ def letters(text):
 
 
 @given(st.text("ab é水_-.,()[]{}", max_size=60))
-def test_plain_words_keep_every_letter_and_no_bracket(text):
+def test_plain_words_keep_every_letter_and_no_bracket(text) -> None:
     clean = plain(text)
     assert letters(clean) == letters(text)
     assert not set(clean) & set("()[]{}")
 
 
 @given(st.text(max_size=200))
-def test_cleaning_survives_any_text(text):
+def test_cleaning_survives_any_text(text) -> None:
     is_sfw(text)
     plain(text)
     assert "<lora:" not in strip_lora_tags(text + "<lora:a:1>")
@@ -224,14 +224,14 @@ def test_cleaning_survives_any_text(text):
 @pytest.mark.parametrize(
     "piece", ["(", ")", "<lora:", " ", ", ", ":", "[:", "a_", "\\(", ":1", "((", "young ", "(a:1) "]
 )
-def test_long_prompts_take_linear_time(piece):
+def test_long_prompts_take_linear_time(piece: str) -> None:
     prompt = piece * (100_000 // len(piece))
     start_time = time.process_time()
     is_sfw(prompt), strip_lora_tags(prompt), plain(prompt), strip_trigger_words(prompt, ["young", "a b"])
     assert time.process_time() - start_time < 5
 
 
-def test_the_snapshot():
+def test_the_snapshot() -> None:
     """Real generation data is understood nearly always."""
     root = os.environ.get("DIFFAGENT_DATA")
     if not root:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from diffagent.data.dabench import novelty
@@ -45,7 +46,7 @@ def test_without_training_everything_is_novel_and_nothing_is_asked_for_nothing()
     assert encoder.asked == ["zero"]
 
 
-def test_blocks_do_not_matter(monkeypatch) -> None:
+def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     for i in range(40):
         ANGLES[f"w{i}"] = float(rng.uniform(0, 6.28))

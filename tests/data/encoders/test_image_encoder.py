@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def image(seed=0, size=(70, 50)):
 class Same(nn.Module):
     """TensorFlow's "same" padding, convolution and batch norm, as the checkpoint was trained."""
 
-    def __init__(self, before, after, kernel, stride=1, groups=1):
+    def __init__(self, before, after, kernel, stride=1, groups=1) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(before, after, kernel, stride, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(after, eps=1e-3)
@@ -48,7 +49,7 @@ class Same(nn.Module):
 class Reference(nn.Module):
     """EfficientNet-Lite0 of torch's modules, with the checkpoint's names."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.stem, self.head = Same(3, 32, 3, 2), Same(320, 1280, 1)
         self.blocks = nn.ModuleList()
@@ -96,7 +97,7 @@ def reference():
 
 
 @pytest.fixture(scope="module")
-def folder(reference, tmp_path_factory):
+def folder(reference, tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("efficientnet")
     torch.save(reference.checkpoint(), path / "x.pth")
     convert(path / "x.pth", path)
@@ -109,7 +110,7 @@ def encoder(folder):
 
 
 @pytest.mark.parametrize("size", [(64, 64), (45, 70)])
-def test_every_layer_is_that_of_torchs_modules(reference, folder, size):
+def test_every_layer_is_that_of_torchs_modules(reference, folder, size: tuple[int, int]) -> None:
     pixels = torch.randn(1, 3, *size)
     with torch.inference_mode():
         expected = reference(pixels)
@@ -119,7 +120,7 @@ def test_every_layer_is_that_of_torchs_modules(reference, folder, size):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_features_of_an_image_do_not_depend_on_the_others(encoder):
+def test_features_of_an_image_do_not_depend_on_the_others(encoder) -> None:
     images = [image(0), image(1, (40, 90))]
     together, alone = encoder.encode(images), encoder.encode(images[1:])
     assert together.content.shape == (2, 1280)
@@ -129,20 +130,20 @@ def test_features_of_an_image_do_not_depend_on_the_others(encoder):
     assert len(encoder.encode([])) == 0
 
 
-def test_crops_of_an_image_of_four_equal_quarters_are_alike(encoder):
+def test_crops_of_an_image_of_four_equal_quarters_are_alike(encoder) -> None:
     quarter = np.asarray(image(3, (160, 160)))
     features = encoder.encode([Image.fromarray(np.tile(quarter, (2, 2, 1)))])
     spread = features.crops[0].std(0) / (np.abs(features.crops[0]).mean(0) + 0.1)
     assert np.median(spread) < 0.05  # borders are padded with zeros, so not quite equal
 
 
-def test_features_are_joined(encoder):
+def test_features_are_joined(encoder) -> None:
     first, second = encoder.encode([image(0)]), encoder.encode([image(1)])
     both = Features.concatenate([first, second])
     np.testing.assert_array_equal(both[1:].crops, second.crops)
 
 
-def test_sizes():
+def test_sizes() -> None:
     assert resize(image(size=(100, 50)), 20).size == (40, 20)
     assert resize(image(size=(500, 50)), 20).size == (40, 20)  # cropped to twice its shorter side
     assert resize(image(size=(20, 30)), 20) is not None
@@ -150,7 +151,7 @@ def test_sizes():
     assert resize(same, 20) is same
 
 
-def test_other_models_are_refused(tmp_path, folder):
+def test_other_models_are_refused(tmp_path: Path, folder) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     with pytest.raises(MissingWeights, match="'bert': give efficientnet-lite0"):
@@ -159,7 +160,7 @@ def test_other_models_are_refused(tmp_path, folder):
         EfficientNetEncoder.load(str(tmp_path))
 
 
-def test_the_embedded_default():
+def test_the_embedded_default() -> None:
     default = load_image_encoder()
     features = default.encode([image()])
     assert features.style.shape == (1, sum(default.style_sizes))
@@ -168,7 +169,7 @@ def test_the_embedded_default():
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory):
+def vocabulary(tmp_path_factory: pytest.TempPathFactory):
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", "a", "red", "fox", "on", "snow"]
     path = tmp_path_factory.mktemp("words") / "vocab.txt"
     path.write_text("\n".join(words), "utf-8")
@@ -176,7 +177,7 @@ def vocabulary(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory):
+def clip_folder(tmp_path_factory: pytest.TempPathFactory):
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
 
@@ -201,7 +202,7 @@ def clip_folder(tmp_path_factory):
     return folder
 
 
-def test_a_clip_takes_the_encoders_place(clip_folder):
+def test_a_clip_takes_the_encoders_place(clip_folder) -> None:
     from transformers import CLIPImageProcessor, CLIPModel
 
     encoder = load_image_encoder(str(clip_folder))
@@ -217,7 +218,7 @@ def test_a_clip_takes_the_encoders_place(clip_folder):
     assert len(encoder.encode([])) == 0
 
 
-def test_clips_text_half(clip_folder):
+def test_clips_text_half(clip_folder) -> None:
     from diffagent.data.encoders.clip_encoder import ClipTextEncoder
 
     encoder = ClipTextEncoder.load(str(clip_folder))
@@ -226,7 +227,7 @@ def test_clips_text_half(clip_folder):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
-def test_a_captioner(vocabulary, tmp_path):
+def test_a_captioner(vocabulary, tmp_path: Path) -> None:
     from transformers import (
         BertTokenizer,
         BlipConfig,
@@ -255,7 +256,7 @@ def test_a_captioner(vocabulary, tmp_path):
     assert all(isinstance(caption, str) for caption in captions)
 
 
-def test_what_is_no_captioner(clip_folder):
+def test_what_is_no_captioner(clip_folder) -> None:
     from diffagent.data.encoders.captioner import Captioner
 
     with pytest.raises(MissingWeights, match="no image-to-text model"):

@@ -34,14 +34,14 @@ def ask(hub, call, **options):
 
 
 @pytest.mark.parametrize("bad", [HTML, TRUNCATED, DAMAGED, (503, {}, b""), (429, {}, b""), (500, {}, b"")])
-def test_a_fault_of_the_moment_is_asked_again(bad):
+def test_a_fault_of_the_moment_is_asked_again(bad) -> None:
     hub = Hub(wrong=lambda number, path: bad if number < 4 else None)
     page = ask(hub, lambda client: client.models())
     assert len(page.items) == 30
     assert len(hub.seen) == 4
 
 
-def test_dropped_connections_are_asked_again():
+def test_dropped_connections_are_asked_again() -> None:
     def drop_twice(request: httpx.Request) -> httpx.Response:
         calls.append(request)
         if len(calls) < 3:
@@ -58,21 +58,21 @@ def test_dropped_connections_are_asked_again():
     assert len(calls) == 3
 
 
-def test_a_fault_that_stays_is_one_clear_error():
+def test_a_fault_that_stays_is_one_clear_error() -> None:
     hub = Hub(wrong=lambda number, path: HTML)
     with pytest.raises(CrawlError, match="text/html instead of JSON, again and again; run the same command"):
         ask(hub, lambda client: client.models())
     assert len(hub.seen) == 5
 
 
-def test_retry_after_holds_back_every_request():
+def test_retry_after_holds_back_every_request() -> None:
     times = []
 
     def too_many_at_first(number, path):
         times.append(time.monotonic())
         return fail(429, Retry_After="1") if number == 1 else None
 
-    async def three(client):
+    async def three(client) -> None:
         first = asyncio.create_task(client.models())
         await asyncio.sleep(0.1)
         await asyncio.gather(first, client.models(), client.models())
@@ -82,7 +82,7 @@ def test_retry_after_holds_back_every_request():
     assert min(times[1:]) - times[0] >= 0.99
 
 
-def test_retry_after_is_a_number_or_a_date():
+def test_retry_after_is_a_number_or_a_date() -> None:
     assert retry_after({"Retry-After": "3"}) == 3
     soon = datetime.now(UTC) + timedelta(seconds=20)
     assert retry_after({"Retry-After": format_datetime(soon, usegmt=True)}) == pytest.approx(20, abs=2)
@@ -90,18 +90,18 @@ def test_retry_after_is_a_number_or_a_date():
     assert retry_after({}) is None
 
 
-def test_an_hour_of_waiting_is_left_to_the_user():
+def test_an_hour_of_waiting_is_left_to_the_user() -> None:
     hub = Hub(wrong=lambda number, path: fail(429, Retry_After="3600"))
     with pytest.raises(CrawlError, match="3600 s: run again then"):
         ask(hub, lambda client: client.models())
     assert len(hub.seen) == 1
 
 
-def test_the_rate_is_kept():
+def test_the_rate_is_kept() -> None:
     times = []
     hub = Hub(wrong=lambda number, path: times.append(time.monotonic()))
 
-    async def twelve(client):
+    async def twelve(client) -> None:
         await asyncio.gather(*(client.models() for _ in range(12)))
 
     ask(hub, twelve, rate=20, concurrency=6)
@@ -109,7 +109,7 @@ def test_the_rate_is_kept():
     assert times[-1] - times[0] >= 11 / 20 - 0.02
 
 
-def test_no_more_requests_at_once_than_allowed():
+def test_no_more_requests_at_once_than_allowed() -> None:
     running, most = 0, 0
 
     async def slow(request: httpx.Request) -> httpx.Response:
@@ -120,7 +120,7 @@ def test_no_more_requests_at_once_than_allowed():
         running -= 1
         return httpx.Response(200, headers=EMPTY[1], content=EMPTY[2])
 
-    async def run():
+    async def run() -> None:
         transport = httpx.MockTransport(slow)
         async with CivitaiClient("http://127.0.0.1", rate=0, concurrency=3, transport=transport) as client:
             await asyncio.gather(*(client.models() for _ in range(20)))
@@ -129,14 +129,14 @@ def test_no_more_requests_at_once_than_allowed():
     assert most == 3
 
 
-def test_a_gated_item_is_tried_three_times():
+def test_a_gated_item_is_tried_three_times() -> None:
     hub = Hub(wrong=lambda number, path: fail(401))
     with pytest.raises(GatedItem, match="set CIVITAI_API_KEY"):
         ask(hub, lambda client: client.images(1))
     assert len(hub.seen) == 3
 
 
-def test_what_asking_again_cannot_change_is_refused_at_once():
+def test_what_asking_again_cannot_change_is_refused_at_once() -> None:
     hub = Hub(wrong=lambda number, path: fail(400))
     with pytest.raises(ApiRefusal, match="HTTP 400: no") as error:
         ask(hub, lambda client: client.models())
@@ -144,7 +144,7 @@ def test_what_asking_again_cannot_change_is_refused_at_once():
     assert len(hub.seen) == 1
 
 
-def test_a_redirect_is_not_followed():
+def test_a_redirect_is_not_followed() -> None:
     hub = Hub(wrong=lambda number, path: fail(301, Location="https://elsewhere.example"))
     with pytest.raises(ApiRefusal, match=r"redirects to https://elsewhere\.example$") as error:
         ask(hub, lambda client: client.models(), key="a-key")
@@ -152,7 +152,7 @@ def test_a_redirect_is_not_followed():
     assert len(hub.seen) == 1
 
 
-def test_images_ask_for_meta_on_every_page_and_unwrap_it():
+def test_images_ask_for_meta_on_every_page_and_unwrap_it() -> None:
     hub = Hub(images_a_page=2)
     metas = ask(hub, lambda client: client.images(11))
     assert metas == {
@@ -164,13 +164,13 @@ def test_images_ask_for_meta_on_every_page_and_unwrap_it():
     assert all("withMeta=true" in line and "modelVersionId=11" in line for line in hub.seen)
 
 
-def test_images_stop_when_the_wanted_are_there():
+def test_images_stop_when_the_wanted_are_there() -> None:
     hub = Hub(images_a_page=1)
     assert ask(hub, lambda client: client.images(11, image_ids={110, 111})).keys() == {110, 111}
     assert len(hub.seen) == 2
 
 
-def test_versions_by_hash_are_matched_by_their_files():
+def test_versions_by_hash_are_matched_by_their_files() -> None:
     hub = Hub()
     ours, shared, unknown = f"0x{11:064x}", "F" * 64, "E" * 64
     matches = ask(hub, lambda client: client.versions_by_hash([ours, shared, unknown]))
@@ -179,7 +179,7 @@ def test_versions_by_hash_are_matched_by_their_files():
     assert "E" * 64 not in matches
 
 
-def test_versions_by_hash_go_a_hundred_to_a_request_and_need_sha256():
+def test_versions_by_hash_go_a_hundred_to_a_request_and_need_sha256() -> None:
     hub = Hub()
     ask(hub, lambda client: client.versions_by_hash(f"{number:064x}" for number in range(250)))
     assert len(hub.seen) == 3
@@ -187,7 +187,7 @@ def test_versions_by_hash_go_a_hundred_to_a_request_and_need_sha256():
         ask(hub, lambda client: client.versions_by_hash(["abc123"]))
 
 
-def test_one_version_by_hash():
+def test_one_version_by_hash() -> None:
     hub = Hub()
     version_ = ask(hub, lambda client: client.version_by_hash(f"0x{12:064x}"))
     assert version_ is not None
@@ -197,7 +197,7 @@ def test_one_version_by_hash():
         ask(hub, lambda client: client.version_by_hash("../../models"))
 
 
-def test_the_key_travels_in_the_header_only():
+def test_the_key_travels_in_the_header_only() -> None:
     hub = Hub()
     ask(hub, lambda client: client.models(), key="secret-key")
     assert hub.headers[0]["authorization"] == "Bearer secret-key"
@@ -216,24 +216,24 @@ def test_the_key_travels_in_the_header_only():
         ("https://civitai.com", "two\nlines", "copy it again"),
     ],
 )
-def test_bad_addresses_and_keys_are_refused(url, key, message):
+def test_bad_addresses_and_keys_are_refused(url: str, key: str | None, message: str) -> None:
     with pytest.raises(BadInput, match=message) as error:
         CivitaiClient(url, key=key)
     assert key is None or key not in str(error.value)
 
 
-def test_the_base_url_may_name_the_api():
+def test_the_base_url_may_name_the_api() -> None:
     assert api_host("https://civitai.com/api/v1/") == "https://civitai.com"
     assert api_host("http://127.0.0.1:8123") == "http://127.0.0.1:8123"
 
 
-def test_a_cursor_that_leads_to_itself_ends_the_listing():
+def test_a_cursor_that_leads_to_itself_ends_the_listing() -> None:
     loop = (200, {"Content-Type": "application/json"}, b'{"items": [], "metadata": {"nextCursor": "x"}}')
     with pytest.raises(CrawlError, match="leads to itself"):
         ask(Hub(wrong=lambda number, path: loop), lambda client: client.models(cursor="x"))
 
 
-def test_the_cursor_can_be_inside_next_page_only():
+def test_the_cursor_can_be_inside_next_page_only() -> None:
     url = b"http://elsewhere.example/api/v1/models?limit=1&cursor=a%3Db"
     answer = (
         200,
@@ -244,7 +244,7 @@ def test_the_cursor_can_be_inside_next_page_only():
     assert page.cursor == "a=b"
 
 
-def test_generation_data_has_one_form():
+def test_generation_data_has_one_form() -> None:
     nested = {
         "id": 7,
         "meta": {"prompt": "a corgi", "hashes": {"model": "0Xab"}, "resources": [{"hash": "0xcd"}]},

@@ -9,11 +9,14 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from crawl_runs import COMMAND, DATA, crawl_url, files
-from invented_hub import Hub, fail, invented_model
+from invented_hub import Hub, Serve, fail, invented_model
 
 from diffagent.data.errors import BadInput, CrawlError
 from diffagent.data.hubs.civitai import CivitaiClient
@@ -52,7 +55,7 @@ def models(folder):
 # --- what a crawl holds ---------------------------------------------------------------------
 
 
-def test_every_image_carries_its_generation_data(tmp_path):
+def test_every_image_carries_its_generation_data(tmp_path: Path) -> None:
     summary = crawl_hub(Hub(models_a_page=7), tmp_path)
     rows = models(tmp_path)
     assert list(rows) == list(range(1, 31))
@@ -63,7 +66,7 @@ def test_every_image_carries_its_generation_data(tmp_path):
     assert (summary.models, summary.changed, summary.images_with_meta) == (30, 30, 54)
 
 
-def test_both_shapes_and_every_way_to_ask_give_the_same_bytes(tmp_path):
+def test_both_shapes_and_every_way_to_ask_give_the_same_bytes(tmp_path: Path) -> None:
     ways = {"models": {"models"}, "hash": {"by-hash", "images"}, "images": {"images"}}
     hubs = {name: Hub(meta_in=frozenset(where)) for name, where in ways.items()}
     for name, hub in hubs.items():
@@ -72,7 +75,7 @@ def test_both_shapes_and_every_way_to_ask_give_the_same_bytes(tmp_path):
     assert {name: len(hub.seen) for name, hub in hubs.items()} == {"models": 1, "hash": 2, "images": 56}
 
 
-def test_only_versions_that_can_have_data_are_asked_for(tmp_path):
+def test_only_versions_that_can_have_data_are_asked_for(tmp_path: Path) -> None:
     row = invented_model(1)
     row["modelVersions"][0]["images"] = []
     stub = {**invented_model(2), "nsfw": True}
@@ -82,7 +85,7 @@ def test_only_versions_that_can_have_data_are_asked_for(tmp_path):
     assert sorted(line.split("modelVersionId=")[1].split("&")[0] for line in requests) == ["12", "31", "32"]
 
 
-def test_versions_that_the_hash_does_not_find_are_asked_for_alone(tmp_path):
+def test_versions_that_the_hash_does_not_find_are_asked_for_alone(tmp_path: Path) -> None:
     odd = invented_model(2)
     odd["modelVersions"][0]["files"] = []
     hub = Hub(models=[invented_model(1), odd])
@@ -91,7 +94,7 @@ def test_versions_that_the_hash_does_not_find_are_asked_for_alone(tmp_path):
     assert hub.requests_to("images") == 1
 
 
-def test_types_and_limit_and_since_narrow(tmp_path):
+def test_types_and_limit_and_since_narrow(tmp_path: Path) -> None:
     assert models_of(crawl_hub(Hub(), tmp_path / "a", types=("LORA",)), tmp_path / "a") == {
         4, 8, 12, 16, 20, 24, 28,
     }  # fmt: skip
@@ -108,12 +111,12 @@ def models_of(summary, folder):
 
 
 @pytest.mark.parametrize("wrong", [{"types": ()}, {"since": "yesterday"}, {"limit": 0}])
-def test_options_that_make_no_sense_are_refused(wrong):
+def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadInput):
         CrawlOptions(**wrong)
 
 
-def test_half_surrogates_and_odd_numbers_do_no_harm(tmp_path):
+def test_half_surrogates_and_odd_numbers_do_no_harm(tmp_path: Path) -> None:
     item = {**invented_model(1), "name": "NAME", "stats": {"rating": float("nan")}}
     body = json.dumps({"items": [item], "metadata": {}}).replace("NAME", "\\ud83d \\u2028 \\u0000")
     odd = (200, {"Content-Type": "application/json"}, body.encode())
@@ -126,7 +129,7 @@ def test_half_surrogates_and_odd_numbers_do_no_harm(tmp_path):
 # --- again ----------------------------------------------------------------------------------
 
 
-def test_a_second_crawl_asks_one_page_and_leaves_the_files_alone(tmp_path):
+def test_a_second_crawl_asks_one_page_and_leaves_the_files_alone(tmp_path: Path) -> None:
     hub = Hub(models_a_page=5)
     crawl_hub(hub, tmp_path)
     before, times = files(tmp_path), {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("m*")}
@@ -136,7 +139,7 @@ def test_a_second_crawl_asks_one_page_and_leaves_the_files_alone(tmp_path):
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("m*")} == times
 
 
-def test_a_second_crawl_fetches_only_what_is_new_or_changed(tmp_path):
+def test_a_second_crawl_fetches_only_what_is_new_or_changed(tmp_path: Path) -> None:
     hub = Hub(models_a_page=5)
     crawl_hub(hub, tmp_path / "a")
     new, changed = invented_model(300), invented_model(30)
@@ -153,7 +156,7 @@ def test_a_second_crawl_fetches_only_what_is_new_or_changed(tmp_path):
     assert second.digest == fresh.digest
 
 
-def test_download_counts_are_no_change(tmp_path):
+def test_download_counts_are_no_change(tmp_path: Path) -> None:
     hub = Hub()
     crawl_hub(hub, tmp_path)
     hub.models = [{**old, "stats": {"downloadCount": 10**6}} for old in hub.models]
@@ -163,7 +166,7 @@ def test_download_counts_are_no_change(tmp_path):
     assert models(tmp_path)[1]["modelVersions"][0]["images"][0]["meta"] is not None
 
 
-def test_since_lists_on_past_known_pages(tmp_path):
+def test_since_lists_on_past_known_pages(tmp_path: Path) -> None:
     hub = Hub(models_a_page=5)
     crawl_hub(hub, tmp_path)
     hub.models[0]["name"] = "Renamed"  # the oldest model, on the last page
@@ -172,7 +175,7 @@ def test_since_lists_on_past_known_pages(tmp_path):
     assert models(tmp_path)[1]["name"] == "Renamed"
 
 
-def test_a_narrower_crawl_can_be_widened(tmp_path):
+def test_a_narrower_crawl_can_be_widened(tmp_path: Path) -> None:
     hub = Hub(models_a_page=5)
     crawl_hub(hub, tmp_path / "a", limit=7)
     crawl_hub(hub, tmp_path / "a")
@@ -180,7 +183,7 @@ def test_a_narrower_crawl_can_be_widened(tmp_path):
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_other_types_need_another_folder(tmp_path):
+def test_other_types_need_another_folder(tmp_path: Path) -> None:
     crawl_hub(Hub(), tmp_path)
     with pytest.raises(BadInput, match="holds a crawl of Checkpoint, LORA"):
         crawl_hub(Hub(), tmp_path, types=("LORA",))
@@ -189,7 +192,7 @@ def test_other_types_need_another_folder(tmp_path):
 # --- what goes wrong ------------------------------------------------------------------------
 
 
-def test_a_gated_version_is_recorded_and_skipped_and_asked_again_with_a_key(tmp_path):
+def test_a_gated_version_is_recorded_and_skipped_and_asked_again_with_a_key(tmp_path: Path) -> None:
     def gate(number, path):
         return fail(401) if "modelVersionId=31&" in path else None
 
@@ -205,7 +208,7 @@ def test_a_gated_version_is_recorded_and_skipped_and_asked_again_with_a_key(tmp_
     assert models(tmp_path)[3]["modelVersions"][0]["images"][0]["meta"]["prompt"] == "a thing, number 310"
 
 
-def test_a_stale_cursor_starts_the_listing_again_and_loses_nothing(tmp_path):
+def test_a_stale_cursor_starts_the_listing_again_and_loses_nothing(tmp_path: Path) -> None:
     class Cut(Exception):
         pass
 
@@ -228,7 +231,7 @@ def test_a_stale_cursor_starts_the_listing_again_and_loses_nothing(tmp_path):
     assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
-def test_a_stale_cursor_on_an_update_does_not_hide_later_pages(tmp_path):
+def test_a_stale_cursor_on_an_update_does_not_hide_later_pages(tmp_path: Path) -> None:
     class Cut(Exception):
         pass
 
@@ -250,24 +253,24 @@ def test_a_stale_cursor_on_an_update_does_not_hide_later_pages(tmp_path):
     assert set(models(tmp_path / "a")) >= set(range(200, 206))
 
 
-def test_a_wrong_address_is_one_clear_error(tmp_path):
+def test_a_wrong_address_is_one_clear_error(tmp_path: Path) -> None:
     page = (404, {"Content-Type": "text/html"}, b"<html></html>")
     with pytest.raises(CrawlError, match="HTTP 404: no such page: is it the base URL"):
         crawl_hub(Hub(wrong=lambda number, path: page), tmp_path)
 
 
-def test_two_crawls_into_one_folder_are_refused(tmp_path):
+def test_two_crawls_into_one_folder_are_refused(tmp_path: Path) -> None:
     with CrawlState(tmp_path), pytest.raises(CrawlError, match="being crawled into"):
         crawl_hub(Hub(), tmp_path)
 
 
-def test_a_damaged_state_is_named(tmp_path):
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     (tmp_path / "state.sqlite").write_bytes(b"no database at all" * 100)
     with pytest.raises(CrawlError, match=r"state\.sqlite is damaged .* delete it"):
         crawl_hub(Hub(), tmp_path)
 
 
-def test_the_key_is_written_nowhere(serve, tmp_path):
+def test_the_key_is_written_nowhere(serve: Serve, tmp_path: Path) -> None:
     hub = Hub()
     _, output = crawl_url(serve(hub), tmp_path, CIVITAI_API_KEY="top-secret-key")
     assert hub.headers[0]["authorization"] == "Bearer top-secret-key"
@@ -279,7 +282,7 @@ def test_the_key_is_written_nowhere(serve, tmp_path):
 # --- killed ---------------------------------------------------------------------------------
 
 
-def kill_again_and_again(command, sign, times, longest, seed):
+def kill_again_and_again(command, sign, times, longest, seed) -> None:
     """Starts the command and kills it (SIGKILL) a random time after ``sign`` is there; ``times`` over."""
     moments = random.Random(seed)
     for _ in range(times):
@@ -290,14 +293,14 @@ def kill_again_and_again(command, sign, times, longest, seed):
             process.send_signal(signal.SIGKILL)
 
 
-def kill_crawls(url, folder, times, longest, seed):
+def kill_crawls(url, folder, times, longest, seed) -> None:
     command = [*COMMAND, "--url", url, "-o", str(folder), "--rate", "0"]
     kill_again_and_again(command, folder / "state.sqlite", times, longest, seed)
 
 
 @pytest.mark.wide
-def test_killed_at_random_moments_the_bytes_are_the_same(serve, tmp_path):
-    def slow(number, path):
+def test_killed_at_random_moments_the_bytes_are_the_same(serve: Serve, tmp_path: Path) -> None:
+    def slow(number, path) -> None:
         time.sleep(0.01)
 
     many = [invented_model(number) for number in range(1, 101)]
@@ -310,7 +313,7 @@ def test_killed_at_random_moments_the_bytes_are_the_same(serve, tmp_path):
 
 
 @pytest.mark.wide
-def test_the_whole_snapshot_killed_ten_times(replay, tmp_path):
+def test_the_whole_snapshot_killed_ten_times(replay: Callable[..., str], tmp_path: Path) -> None:
     url = replay()
     crawl_url(url, tmp_path / "clean")
     kill_crawls(url, tmp_path / "killed", 10, 6, seed=10)
@@ -322,7 +325,9 @@ def test_the_whole_snapshot_killed_ten_times(replay, tmp_path):
 
 
 @pytest.mark.parametrize("moment", ["part", "renamed"])
-def test_killed_while_writing_the_reader_notices_and_the_next_crawl_repairs(tmp_path, moment):
+def test_killed_while_writing_the_reader_notices_and_the_next_crawl_repairs(
+    tmp_path: Path, moment: str
+) -> None:
     crawl_hub(Hub(), tmp_path / "clean")
     crawl_hub(Hub(models=Hub().models[:20]), tmp_path / "a")
     if moment == "part":
@@ -341,7 +346,7 @@ def test_killed_while_writing_the_reader_notices_and_the_next_crawl_repairs(tmp_
 
 
 @pytest.mark.wide
-def test_shapes_faults_and_updates_against_the_replay(replay, tmp_path):
+def test_shapes_faults_and_updates_against_the_replay(replay: Callable[..., str], tmp_path: Path) -> None:
     few = ("--limit-models", "200")
     clean, _ = crawl_url(replay(*few), tmp_path / "2026")
     inline, _ = crawl_url(replay(*few, "--shape", "2023"), tmp_path / "2023")
@@ -356,14 +361,14 @@ def test_shapes_faults_and_updates_against_the_replay(replay, tmp_path):
 
 
 @pytest.mark.wide
-def test_the_rate_holds_against_the_replay(replay, tmp_path):
+def test_the_rate_holds_against_the_replay(replay: Callable[..., str], tmp_path: Path) -> None:
     url = replay("--limit-models", "600")
     crawl_url(url, tmp_path, "--rate", "10")
     assert httpx.get(f"{url}/_stats").json()["max_per_second"] <= 11
 
 
 @pytest.mark.wide
-def test_the_whole_snapshot_through_faults(replay, tmp_path):
+def test_the_whole_snapshot_through_faults(replay: Callable[..., str], tmp_path: Path) -> None:
     clean, _ = crawl_url(replay(), tmp_path / "clean")
     faulty, _ = crawl_url(replay("--seed", "7", "--faults", FAULTS), tmp_path / "faults")
     inline, _ = crawl_url(replay("--shape", "2023"), tmp_path / "2023")

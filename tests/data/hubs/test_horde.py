@@ -32,13 +32,13 @@ STYLES = {
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path):
     (tmp_path / "models.jsonl").write_text("\n".join(json.dumps(model) for model in MODELS) + "\n")
     (tmp_path / "styles.json").write_text(json.dumps(STYLES))
     return tmp_path
 
 
-def test_models_come_by_name_with_their_styles(folder):
+def test_models_come_by_name_with_their_styles(folder) -> None:
     alpha, zeta = read_horde(folder)
     assert (alpha.name, alpha.sha256, alpha.inpainting) == ("Alpha", "ab" * 32, True)
     assert (alpha.civitai_model, alpha.civitai_version) == (12, 34)
@@ -50,7 +50,7 @@ def test_models_come_by_name_with_their_styles(folder):
     assert (zeta.sha256, zeta.styles, zeta.inpainting, zeta.requirements) == (None, (), False, {})
 
 
-def test_samplers_are_spelled_as_a_call_spells_them():
+def test_samplers_are_spelled_as_a_call_spells_them() -> None:
     assert a1111_sampler("k_dpmpp_sde", karras=True) == "DPM++ SDE Karras"
     assert a1111_sampler("DDIM", karras=True) == "DDIM"
     assert a1111_sampler("lcm") == "LCM"
@@ -73,11 +73,11 @@ def test_samplers_are_spelled_as_a_call_spells_them():
         (None, (None, None)),
     ],
 )
-def test_ids_are_read_from_the_home_page(homepage, ids):
+def test_ids_are_read_from_the_home_page(homepage: str | None, ids) -> None:
     assert civitai_ids(homepage) == ids
 
 
-def test_the_command_keeps_them_in_the_raw_folder(folder, tmp_path):
+def test_the_command_keeps_them_in_the_raw_folder(folder, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     outcome = CliRunner().invoke(data, ["crawl", "--source", "horde", "--url", str(folder), "-o", str(raw)])
     assert outcome.exit_code == 0, outcome.output
@@ -95,7 +95,7 @@ def test_the_command_keeps_them_in_the_raw_folder(folder, tmp_path):
         ("styles.json", "[]", "is not a JSON object"),
     ],
 )
-def test_what_is_missing_or_garbled_is_named(folder, name, text, message):
+def test_what_is_missing_or_garbled_is_named(folder, name: str, text: str | None, message: str) -> None:
     (folder / name).unlink()
     if text is not None:
         (folder / name).write_text(text)
@@ -103,7 +103,7 @@ def test_what_is_missing_or_garbled_is_named(folder, name, text, message):
         list(read_horde(folder))
 
 
-def test_the_shared_copy_is_read_whole():
+def test_the_shared_copy_is_read_whole() -> None:
     shared = Path(os.environ.get("DIFFAGENT_DATA") or "nowhere") / "horde"
     if not shared.is_dir():
         pytest.skip("needs the shared data: set DIFFAGENT_DATA to its folder")

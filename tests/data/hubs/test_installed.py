@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from invented_hub import Hub, invented_model
+from invented_hub import Hub, Serve, invented_model
 from safetensors.numpy import save_file
 
 from diffagent.data.errors import BadInput
@@ -38,7 +38,7 @@ def lora(width: int) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path):
     root = tmp_path / "models"
     for name, tensors in {
         "checkpoints/sd1.safetensors": checkpoint(768),
@@ -60,7 +60,7 @@ def by_name(models):
     return {Path(model.path).stem: model for model in models}
 
 
-def test_headers_tell_type_and_base_model(folder, tmp_path):
+def test_headers_tell_type_and_base_model(folder, tmp_path: Path) -> None:
     models = by_name(read_installed(folder, tmp_path))
     assert {name: (model.type, model.base_model) for name, model in models.items()} == {
         "sd1": ("Checkpoint", "SD 1.5"), "sdxl": ("Checkpoint", "SDXL 1.0"),
@@ -73,7 +73,7 @@ def test_headers_tell_type_and_base_model(folder, tmp_path):
     assert (models["style"].sha256, models["style"].autov2) == (digest, digest[:10])
 
 
-def test_pickles_are_listed_and_never_opened(folder, tmp_path):
+def test_pickles_are_listed_and_never_opened(folder, tmp_path: Path) -> None:
     pickle = folder / "checkpoints" / "old.CKPT"
     pickle.unlink()
     os.mkfifo(pickle)  # opening it would wait for ever; it is no file either
@@ -84,7 +84,9 @@ def test_pickles_are_listed_and_never_opened(folder, tmp_path):
     assert (models["other"].pickle, models["other"].sha256, models["other"].bytes) == (True, None, 1)
 
 
-def test_hashes_are_cached_until_the_file_changes(folder, tmp_path, monkeypatch):
+def test_hashes_are_cached_until_the_file_changes(
+    folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = by_name(read_installed(folder, tmp_path))
     real, hashed = hashlib.file_digest, []
     monkeypatch.setattr(hashlib, "file_digest", lambda *a: hashed.append(a) or real(*a))
@@ -95,12 +97,12 @@ def test_hashes_are_cached_until_the_file_changes(folder, tmp_path, monkeypatch)
     assert len(hashed) == 1
 
 
-def test_links_that_lead_in_a_circle_end(folder, tmp_path):
+def test_links_that_lead_in_a_circle_end(folder, tmp_path: Path) -> None:
     (folder / "Lora" / "again").symlink_to(folder)
     assert len(read_installed(folder, tmp_path)) == 8
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is not a folder: give the models folder"):
         read_installed(tmp_path / "missing", tmp_path)
 
@@ -113,7 +115,7 @@ def hub_with(path):
     return Hub(models=models)
 
 
-def test_hashes_are_identified_in_one_request(folder, tmp_path):
+def test_hashes_are_identified_in_one_request(folder, tmp_path: Path) -> None:
     hub = hub_with(folder / "Lora" / "style.safetensors")
 
     async def run():
@@ -126,7 +128,9 @@ def test_hashes_are_identified_in_one_request(folder, tmp_path):
     assert len(hub.seen) == 1
 
 
-def test_the_command_crawls_only_what_is_installed(folder, tmp_path, serve, monkeypatch):
+def test_the_command_crawls_only_what_is_installed(
+    folder, tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     hub = hub_with(folder / "Lora" / "style.safetensors")
     raw = tmp_path / "raw"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from diffagent.data.hubs.raw import RawFolder, is_published, publish, read_manif
 ROWS = [{"id": 1, "name": "é"}, {"name": "b", "id": 2}]
 
 
-def test_what_is_published_is_read_back(tmp_path):
+def test_what_is_published_is_read_back(tmp_path: Path) -> None:
     entry = publish(tmp_path, "civitai", iter(ROWS), {"models": 2})
     assert entry["models"] == 2
     assert list(RawFolder(tmp_path).models()) == ROWS
@@ -21,7 +22,7 @@ def test_what_is_published_is_read_back(tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path):
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     for name, rows in (("a", ROWS), ("b", [dict(reversed(row.items())) for row in ROWS])):
         (tmp_path / name).mkdir()
         publish(tmp_path / name, "civitai", rows, {})
@@ -29,7 +30,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
-def test_sources_share_the_manifest(tmp_path):
+def test_sources_share_the_manifest(tmp_path: Path) -> None:
     publish(tmp_path, "civitai", ROWS, {})
     publish(tmp_path, "horde", [], {})
     assert "civitai" in RawFolder(tmp_path)
@@ -39,7 +40,7 @@ def test_sources_share_the_manifest(tmp_path):
         RawFolder(tmp_path).installed()
 
 
-def test_a_folder_without_a_crawl_says_what_to_do(tmp_path):
+def test_a_folder_without_a_crawl_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is not a folder") as error:
         RawFolder(tmp_path / "missing")
     assert error.value.hint == f"make one with diffagent data crawl -o {tmp_path / 'missing'}"
@@ -50,7 +51,7 @@ def test_a_folder_without_a_crawl_says_what_to_do(tmp_path):
         RawFolder(tmp_path)
 
 
-def test_damage_is_noticed(tmp_path):
+def test_damage_is_noticed(tmp_path: Path) -> None:
     publish(tmp_path, "civitai", [{"id": number, "name": "x" * number} for number in range(500)], {})
     path = tmp_path / "models.jsonl.gz"
     good = path.read_bytes()
@@ -63,13 +64,13 @@ def test_damage_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", json.dumps({"format": 99})])
-def test_a_manifest_that_is_none_is_refused(tmp_path, text):
+def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(CrawlError, match=r"manifest\.json is"):
         read_manifest(tmp_path)
 
 
-def test_models_stream(tmp_path):
+def test_models_stream(tmp_path: Path) -> None:
     publish(tmp_path, "civitai", ({"id": number} for number in range(1000)), {})
     stream = RawFolder(tmp_path).models()
     assert next(stream) == {"id": 0}

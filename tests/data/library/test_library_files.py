@@ -39,7 +39,7 @@ VERSION = {
 }
 
 
-def test_a_header_is_read_without_the_tensors(tmp_path):
+def test_a_header_is_read_without_the_tensors(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"x": np.zeros((3, 4), np.float32), "y": np.zeros((), np.int64)}, path, {"ss_tag": "1"})
     contents = read_header(path)
@@ -51,7 +51,7 @@ def test_a_header_is_read_without_the_tensors(tmp_path):
     assert contents.digest == hashlib.sha256(start + len(data).to_bytes(8, "little")).hexdigest()
 
 
-def test_gguf_shapes_are_in_pytorchs_order(tmp_path):
+def test_gguf_shapes_are_in_pytorchs_order(tmp_path: Path) -> None:
     path = tmp_path / "a.gguf"
     write_gguf(
         path, {"double_blocks.0.img_mlp.0.weight": [12288, 3072], "img_in.bias": [3072]}, "flux", "Q4_0"
@@ -86,7 +86,7 @@ def entry(shape, start, end, dtype="F16"):
         ([1], 0, "not a JSON object"),
     ],
 )
-def test_headers_that_lie_are_refused(tmp_path, table, room, word):
+def test_headers_that_lie_are_refused(tmp_path: Path, table, room: int, word: str) -> None:
     text = json.dumps(table).encode()
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(room))
@@ -116,14 +116,14 @@ def test_headers_that_lie_are_refused(tmp_path, table, room, word):
         (b"GGUF\x03\0\0\0" + bytes(7), "half-copied"),
     ],
 )
-def test_what_is_no_model_is_named(tmp_path, data, word):
+def test_what_is_no_model_is_named(tmp_path: Path, data, word: str) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
     with pytest.raises(BadHeader, match=word):
         read_header(path)
 
 
-def test_a_tensor_named_twice_is_refused(tmp_path):
+def test_a_tensor_named_twice_is_refused(tmp_path: Path) -> None:
     tensor = b'"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}'
     text = b"{" + tensor + b"," + tensor + b"}"
     path = tmp_path / "a.safetensors"
@@ -132,7 +132,7 @@ def test_a_tensor_named_twice_is_refused(tmp_path):
         read_header(path)
 
 
-def test_long_pictures_in_the_metadata_are_dropped(tmp_path):
+def test_long_pictures_in_the_metadata_are_dropped(tmp_path: Path) -> None:
     start, _ = header({}, metadata={"modelspec.thumbnail": "x" * 2_000_000, "modelspec.title": "Ink"})
     (tmp_path / "a.safetensors").write_bytes(start)
     assert read_header(tmp_path / "a.safetensors").metadata == {"modelspec.title": "Ink"}
@@ -145,7 +145,7 @@ def notes_of(tmp_path: Path, **files: object):
     return read_notes(tmp_path / "ink.safetensors", names)
 
 
-def test_civitai_info(tmp_path):
+def test_civitai_info(tmp_path: Path) -> None:
     notes = notes_of(tmp_path, civitai_info=VERSION)
     assert (notes.name, notes.base_model, notes.model_id, notes.version_id) == ("Ink Fox", "Pony", 700, 7002)
     assert notes.trigger_words == ("inkfox", "night ink")
@@ -154,7 +154,7 @@ def test_civitai_info(tmp_path):
     assert notes.images[0]["meta"]["prompt"] == "inkfox in snow"
 
 
-def test_the_users_notes_of_a1111_come_before_the_hubs(tmp_path):
+def test_the_users_notes_of_a1111_come_before_the_hubs(tmp_path: Path) -> None:
     user_notes = {
         "description": "",
         "sd version": "SDXL",
@@ -169,13 +169,13 @@ def test_the_users_notes_of_a1111_come_before_the_hubs(tmp_path):
     assert notes.sources == ("A1111", "civitai.info")
 
 
-def test_what_a1111_leaves_unset_says_nothing(tmp_path):
+def test_what_a1111_leaves_unset_says_nothing(tmp_path: Path) -> None:
     unset = {"description": "", "sd version": "Unknown", "activation text": "", "preferred weight": 0}
     notes = notes_of(tmp_path, civitai_info=VERSION, json=unset)
     assert (notes.base_model, notes.weight, notes.trigger_words) == ("Pony", None, ("inkfox", "night ink"))
 
 
-def test_lora_manager(tmp_path):
+def test_lora_manager(tmp_path: Path) -> None:
     data = {
         "file_name": "ink",
         "model_name": "Ink of Mine",
@@ -195,7 +195,7 @@ def test_lora_manager(tmp_path):
     assert notes.trigger_words == ("inkfox", "night ink")
 
 
-def test_stability_matrix(tmp_path):
+def test_stability_matrix(tmp_path: Path) -> None:
     data = {
         "ModelId": 700,
         "ModelName": "Ink Fox",
@@ -215,7 +215,7 @@ def test_stability_matrix(tmp_path):
     assert (notes.trigger_words, notes.tags, notes.sha256) == (("inkfox",), ("ink",), "ab" * 32)
 
 
-def test_swarmui(tmp_path):
+def test_swarmui(tmp_path: Path) -> None:
     data = {
         "modelspec.title": "Ink",
         "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
@@ -233,7 +233,7 @@ def test_swarmui(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "[]", "{", '{"a": 1}', "[" * 100_000, '{"files": 3, "images": "x", "id": []}']
 )
-def test_damaged_sidecars_are_passed_over(tmp_path, text):
+def test_damaged_sidecars_are_passed_over(tmp_path: Path, text) -> None:
     for suffix in ("civitai.info", "json", "metadata.json", "cm-info.json", "swarm.json"):
         (tmp_path / f"ink.{suffix}").write_text(text)
     notes = notes_of(tmp_path)
@@ -243,7 +243,7 @@ def test_damaged_sidecars_are_passed_over(tmp_path, text):
 INFOTEXT = "inkfox in snow\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7, Size: 512x768"
 
 
-def test_previews_tell_how_they_were_made(tmp_path):
+def test_previews_tell_how_they_were_made(tmp_path: Path) -> None:
     picture = Image.new("RGB", (8, 8))
     info = PngInfo()
     info.add_text("parameters", INFOTEXT)
@@ -272,7 +272,7 @@ def test_previews_tell_how_they_were_made(tmp_path):
     ]
 
 
-def test_captions_give_subjects_and_trigger_words():
+def test_captions_give_subjects_and_trigger_words() -> None:
     training = of_training(
         {
             "ss_tag_frequency": json.dumps(
@@ -289,12 +289,12 @@ def test_captions_give_subjects_and_trigger_words():
     assert (training.trained_on, training.hashes) == ("ponyDiffusionV6XL", ("da259df60e36",))
 
 
-def test_without_captions_the_folders_name_is_the_trigger():
+def test_without_captions_the_folders_name_is_the_trigger() -> None:
     training = of_training({"ss_dataset_dirs": json.dumps({"12_sks fox": {"n_repeats": 12, "img_count": 8}})})
     assert training.trigger_words == ("sks fox",)
     assert of_training({"ss_tag_frequency": "[" * 99_999, "ss_dataset_dirs": '"x"'}).trigger_words == ()
 
 
-def test_the_parts_are_those_of_real_models():
+def test_the_parts_are_those_of_real_models() -> None:
     assert parts()["flux_dev"]["double_blocks.18.img_mlp.0.weight"] == [12288, 3072]
     assert len(parts()["sdxl"]) == 1680

@@ -24,7 +24,7 @@ SMALL = {"double_blocks.0.img_attn.proj.weight": np.zeros((2, 2), np.float16)}
 
 
 @pytest.fixture
-def state(tmp_path):
+def state(tmp_path: Path):
     with State.open(tmp_path / "state") as store:
         yield store
 
@@ -35,7 +35,7 @@ def lines_of(state, root):
     return {line.shown: line for line in shelve(state.files).lines}, count, problems.lines
 
 
-def test_every_file_is_told_for_what_it_is(tmp_path, state):
+def test_every_file_is_told_for_what_it_is(tmp_path: Path, state) -> None:
     items = write_folder(tmp_path / "models")
     lines, count, problems = lines_of(state, tmp_path / "models")
     facts = {name: (line.kind, line.base.name, line.usable) for name, line in lines.items()}
@@ -46,7 +46,7 @@ def test_every_file_is_told_for_what_it_is(tmp_path, state):
     assert problems == []
 
 
-def test_a_second_scan_reads_what_changed_and_forgets_what_is_gone(tmp_path, state):
+def test_a_second_scan_reads_what_changed_and_forgets_what_is_gone(tmp_path: Path, state) -> None:
     root = tmp_path / "models"
     for name in ("one", "two", "three"):
         save_file(SMALL, _made(root / f"{name}.safetensors"))
@@ -62,7 +62,7 @@ def test_a_second_scan_reads_what_changed_and_forgets_what_is_gone(tmp_path, sta
     assert entry.notes.trigger_words == ("inkfox",)
 
 
-def test_links_are_followed_and_lead_round_once(tmp_path, state):
+def test_links_are_followed_and_lead_round_once(tmp_path: Path, state) -> None:
     root, elsewhere = tmp_path / "models", tmp_path / "elsewhere"
     save_file(SMALL, _made(elsewhere / "linked.safetensors"))
     root.mkdir()
@@ -77,7 +77,7 @@ def test_links_are_followed_and_lead_round_once(tmp_path, state):
     assert problems == []
 
 
-def test_a_gguf_file_is_usable_where_its_loaders_are(tmp_path, state):
+def test_a_gguf_file_is_usable_where_its_loaders_are(tmp_path: Path, state) -> None:
     root = tmp_path / "models"
     for name, part, arch in (("fl", "flux_dev", "flux"), ("qw", "qwen_image", "qwen_image")):
         write_gguf(_made(root / f"unet/{name}-Q4_0.gguf"), parts()[part], arch)
@@ -91,7 +91,7 @@ def test_a_gguf_file_is_usable_where_its_loaders_are(tmp_path, state):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_may_not_be_read_is_told(tmp_path, state):
+def test_what_may_not_be_read_is_told(tmp_path: Path, state) -> None:
     root = tmp_path / "models"
     save_file(SMALL, _made(root / "mine.safetensors"))
     save_file(SMALL, _made(root / "closed" / "other.safetensors"))
@@ -106,7 +106,7 @@ def test_what_may_not_be_read_is_told(tmp_path, state):
     assert "no permission" in problems[0]
 
 
-def test_names_in_many_scripts_and_names_that_are_no_text(tmp_path, state):
+def test_names_in_many_scripts_and_names_that_are_no_text(tmp_path: Path, state) -> None:
     root = tmp_path / "models"
     names = [
         "墨 风格",
@@ -131,12 +131,12 @@ def test_names_in_many_scripts_and_names_that_are_no_text(tmp_path, state):
     assert lines_of(state, root)[1] == 0
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path, state):
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path, state) -> None:
     with pytest.raises(BadInput, match="is not a folder: give the models folder"):
         list(scan(state, [tmp_path / "missing"], Problems()))
 
 
-def test_a_folder_above_takes_in_the_one_below(tmp_path, state):
+def test_a_folder_above_takes_in_the_one_below(tmp_path: Path, state) -> None:
     save_file(SMALL, _made(tmp_path / "models" / "loras" / "a.safetensors"))
     list(scan(state, [tmp_path / "models" / "loras"], Problems()))
     list(scan(state, [tmp_path / "models"], Problems()))
@@ -144,7 +144,7 @@ def test_a_folder_above_takes_in_the_one_below(tmp_path, state):
     assert [file.shown for file in state.files()] == ["loras/a.safetensors"]
 
 
-def test_files_that_differ_behind_one_header_have_names_of_their_own(tmp_path, state):
+def test_files_that_differ_behind_one_header_have_names_of_their_own(tmp_path: Path, state) -> None:
     root = tmp_path / "models"
     sd15 = {"model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768),
             "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3)}  # fmt: skip
@@ -159,7 +159,7 @@ def test_files_that_differ_behind_one_header_have_names_of_their_own(tmp_path, s
     assert lines["two.safetensors"].why == "a copy of two-again.safetensors"
 
 
-def test_the_users_word_wins_and_moves_with_the_file(tmp_path, state):
+def test_the_users_word_wins_and_moves_with_the_file(tmp_path: Path, state) -> None:
     root = tmp_path / "models"
     write(root / "a.safetensors", parts()["sdxl_diffusers"])
     lines, _, _ = lines_of(state, root)
@@ -171,7 +171,7 @@ def test_the_users_word_wins_and_moves_with_the_file(tmp_path, state):
     assert (lines["sub/b.safetensors"].base.name, lines["sub/b.safetensors"].base.by) == ("Pony", "your word")
 
 
-def test_files_cut_anywhere_or_changed_anywhere_end_with_a_word(tmp_path):
+def test_files_cut_anywhere_or_changed_anywhere_end_with_a_word(tmp_path: Path) -> None:
     """Each kind of file, cut at a random byte or with random bytes of its header changed."""
     root = tmp_path / "models"
     items = write_folder(root)
@@ -192,7 +192,7 @@ def test_files_cut_anywhere_or_changed_anywhere_end_with_a_word(tmp_path):
 
 @pytest.mark.wide
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is Linux's")
-def test_ten_thousand_files_and_headers_of_100_mb_stay_within_300_mb(tmp_path):
+def test_ten_thousand_files_and_headers_of_100_mb_stay_within_300_mb(tmp_path: Path) -> None:
     """In a process of its own: 10,000 LoRAs, a header of 100 MB, one of 15 MB and many of 2 MB."""
     root = tmp_path / "models"
     lora = {f"lora_unet_down_blocks_0_attentions_0_x_{n}.lora_down.weight": [4, 768] for n in range(20)}
@@ -225,7 +225,7 @@ print(count, len(shelf.lines), int(peak[1]) // 1024)
     assert megabytes < 300
 
 
-def test_a_killed_scan_goes_on_where_it_was(tmp_path):
+def test_a_killed_scan_goes_on_where_it_was(tmp_path: Path) -> None:
     root, folder = tmp_path / "models", tmp_path / "state"
     root.mkdir()
     for n in range(3000):
@@ -256,7 +256,7 @@ def test_a_killed_scan_goes_on_where_it_was(tmp_path):
     assert time.monotonic() - start_time < 60
 
 
-def test_a_damaged_memory_is_put_aside(tmp_path):
+def test_a_damaged_memory_is_put_aside(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir()
     (folder / "state.sqlite").write_bytes(b"no database" * 1000)

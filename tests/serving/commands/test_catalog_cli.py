@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from invented_items import file, image, item, sha256, version
@@ -22,7 +23,7 @@ CARD = {"name": "Mine", "type": "LoRA", "base_model": "SD 1.5", "air": "urn:air:
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Run a command line: (exit status, stdout, stderr)."""
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(TextEncoder, "load", classmethod(lambda cls, name="": WordEncoder()))
@@ -37,7 +38,7 @@ def run(capsys, monkeypatch, tmp_path):
     return run
 
 
-def test_list(run, catalog_path):
+def test_list(run, catalog_path: Path) -> None:
     status, out, err = run("list", "--catalog", catalog_path)
     lines = out.splitlines()
     assert status == 0
@@ -50,7 +51,7 @@ def test_list(run, catalog_path):
     assert (len(out.splitlines()), err) == (3, "2 of 5; --limit 0 lists all\n")
 
 
-def test_list_filters_and_json(run, catalog_path):
+def test_list_filters_and_json(run, catalog_path: Path) -> None:
     options = ("--catalog", catalog_path, "--json")
     names = [json.loads(line)["name"] for line in run("list", *options)[1].splitlines()]
     assert len(names) == 5
@@ -63,7 +64,7 @@ def test_list_filters_and_json(run, catalog_path):
     assert err.startswith("diffagent: no base model 'sd7' is supported: the nearest are ")
 
 
-def test_search(run, catalog_path):
+def test_search(run, catalog_path: Path) -> None:
     status, out, _ = run("search", "pixel", "art", "--catalog", catalog_path, "--json")
     assert status == 0
     assert {json.loads(line)["name"] for line in out.splitlines()} == {"Tiny Pixels", "Old Pickle"}
@@ -72,7 +73,7 @@ def test_search(run, catalog_path):
     assert err.startswith("nothing matches 'zeppelin'")
 
 
-def test_show(run, catalog_path):
+def test_show(run, catalog_path: Path) -> None:
     status, out, _ = run("show", "33.safetensors", "--catalog", catalog_path)
     assert status == 0
     assert "trigger words" in out
@@ -88,14 +89,14 @@ def test_show(run, catalog_path):
     )
 
 
-def test_stats(run, catalog_path):
+def test_stats(run, catalog_path: Path) -> None:
     status, out, _ = run("stats", "--catalog", catalog_path, "--json")
     stats = json.loads(out)
     assert (status, stats["entries"], stats["type"]) == (0, 5, {"Checkpoint": 4, "LoRA": 1})
     assert "images may be sold" in run("stats", "--catalog", catalog_path)[1]
 
 
-def test_add_reports_bad_rows_and_adds_the_others(run, catalog_path, tmp_path):
+def test_add_reports_bad_rows_and_adds_the_others(run, catalog_path: Path, tmp_path: Path) -> None:
     lora = item(
         91, version(910, image(1, "x <lora:a:1>", {"Model hash": "ee" * 5})), type="LORA", name="Added LoRA"
     )
@@ -130,7 +131,7 @@ def test_add_reports_bad_rows_and_adds_the_others(run, catalog_path, tmp_path):
         assert len(list(catalog.features(KIND))) == 8
 
 
-def test_an_added_lora_finds_checkpoints_of_the_catalog(run, catalog_path, tmp_path):
+def test_an_added_lora_finds_checkpoints_of_the_catalog(run, catalog_path: Path, tmp_path: Path) -> None:
     base = {
         **CARD,
         "name": "Base",
@@ -147,14 +148,14 @@ def test_an_added_lora_finds_checkpoints_of_the_catalog(run, catalog_path, tmp_p
         assert catalog.find("91").usage.checkpoints == {"urn:air:sd1:checkpoint:horde:Base": 1}
 
 
-def test_the_shipped_catalog_is_read_only(run, tmp_path):
+def test_the_shipped_catalog_is_read_only(run, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(CARD))
     status, out, err = run("add", tmp_path / "a.json")
     assert (status, out) == (2, "")
     assert err.startswith("diffagent: the catalog that ships is read-only: give a copy")
 
 
-def test_import(run, tmp_path):
+def test_import(run, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
     prompts = (
@@ -200,7 +201,7 @@ def test_import(run, tmp_path):
         (("add", "none.json", "--catalog", "c.sqlite"), 2, "does not exist"),
     ],
 )
-def test_wrong_usage(run, args, status, message):
+def test_wrong_usage(run, args, status: int, message: str) -> None:
     code, out, err = run(*args)
     assert (code, out) == (status, "")
     assert err.startswith("diffagent: ")
@@ -222,14 +223,14 @@ def test_wrong_usage(run, args, status, message):
         ({"extra": 1}, "extra: Extra inputs"),
     ],
 )
-def test_cards_that_are_refused(change, message):
+def test_cards_that_are_refused(change, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         card_from_json({**CARD, **change})
     with pytest.raises(BadInput, match="name: Field required"):
         card_from_json({key: value for key, value in CARD.items() if key != "name"})
 
 
-def test_a_card_is_completed():
+def test_a_card_is_completed() -> None:
     card = card_from_json(
         {**CARD, "sha256": "0x" + "AB" * 32, "trigger_words": [" a\nb "], "name": " M\u200by "}
     )
@@ -238,11 +239,11 @@ def test_a_card_is_completed():
     assert card_from_json(json.loads(json.dumps(card_to_json(card)))) == card
 
 
-def test_tables_count_wide_characters():
+def test_tables_count_wide_characters() -> None:
     assert (width("水墨e\u0301"), cut("水墨水墨", 5), cut("abc", 3)) == (5, "水墨…", "abc")
     assert table(("A", "N"), [("水墨", "1"), ("x", "22")], right=(1,)) == "A      N\n水墨   1\nx     22"
     assert facts([("a", "1"), ("long", ""), ("bb", "2")]) == "a   1\nbb  2"
 
 
-def test_hashes_of_invented_files_differ():
+def test_hashes_of_invented_files_differ() -> None:
     assert file("a")["hashes"]["SHA256"] == sha256("a") != sha256("b")
