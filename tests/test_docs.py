@@ -103,7 +103,7 @@ def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_install_commands_work_in_a_clone(page) -> None:
+def test_install_commands_work_in_a_clone(page: Path) -> None:
     assert not re.search(r"pip install '?diffagent", page.read_text("utf-8")), "the package is not published"
     extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
     for names in re.findall(r"pip install '\.\[(.*?)\]'", page.read_text("utf-8")):
@@ -112,7 +112,7 @@ def test_install_commands_work_in_a_clone(page) -> None:
 
 @pytest.mark.parametrize("args", shown(), ids=" ".join)
 def test_shown_commands_are_what_the_command_line_takes(
-    args, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path, command, rest = leaf(args)
@@ -128,13 +128,13 @@ def test_shown_commands_are_what_the_command_line_takes(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_shown_scripts_exist(page) -> None:
+def test_shown_scripts_exist(page: Path) -> None:
     for script in re.findall(r"\bpython ((?:tests|docs)/\S+\.py)", page.read_text("utf-8")):
         assert (ROOT / script).is_file(), script
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_python_blocks_import_what_exists(page) -> None:
+def test_python_blocks_import_what_exists(page: Path) -> None:
     for block in blocks(page.read_text("utf-8"), "python"):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom):
@@ -152,7 +152,7 @@ def test_the_python_example_runs(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_lead_somewhere(page) -> None:
+def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text("utf-8")):
         file = (page.parent / target).resolve() if target else page
         assert file.exists(), target
@@ -172,13 +172,13 @@ def test_the_command_reference_is_up_to_date() -> None:
 
 
 @pytest.mark.parametrize(("path", "command"), list(cli_page.leaves()))
-def test_help_has_no_control_characters(path, command) -> None:
+def test_help_has_no_control_characters(path: str, command: click.Command) -> None:
     help = command.get_help(click.Context(command, info_name=path))
     assert help.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize("page", results.pages(), ids=name_of)
-def test_the_tables_of_results_are_up_to_date(page) -> None:
+def test_the_tables_of_results_are_up_to_date(page: Path) -> None:
     assert page.read_text("utf-8") == results.filled(page.read_text("utf-8")), (
         "run python docs/make/results.py"
     )

@@ -13,12 +13,16 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from civitai_2026 import (
     DROPPED,
+    Answer,
     Civitai2026,
+    Json,
     drawn_file,
     drawn_image,
     drawn_meta,
@@ -38,16 +42,18 @@ from diffagent.data.catalog.cards import entries, survey
 from diffagent.data.catalog.filters import REASONS, Funnel, Scope, judge, passing
 from diffagent.data.catalog.quality import Quality, low_quality
 from diffagent.data.errors import BadInput, CrawlError
-from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient
-from diffagent.data.hubs.crawl import CrawlOptions, crawl
+from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, Page
+from diffagent.data.hubs.crawl import CrawlOptions, CrawlSummary, crawl
 from diffagent.data.hubs.odd_rows import sound
 from diffagent.data.hubs.raw import RawFolder
+from diffagent.data.records import Card
 
 FAULTS = {"429": 0.1, "503": 0.1, "html": 0.05, "drop": 0.1, "cut": 0.1, "damaged": 0.1}
+T = TypeVar("T")
 
 
-def ask(hub, call, **options):
-    async def run():
+def ask(hub: Civitai2026, call: Callable[[CivitaiClient], Awaitable[T]], **options: Any) -> T:
+    async def run() -> T:
         settings = {"rate": 0, "backoff": 0.001, "transport": hub.transport(), **options}
         async with CivitaiClient("https://civitai.red", **settings) as client:
             return await call(client)
@@ -55,15 +61,15 @@ def ask(hub, call, **options):
     return asyncio.run(run())
 
 
-def crawl_hub(hub, folder, **options):
+def crawl_hub(hub: Civitai2026, folder: Path, **options: Any) -> CrawlSummary:
     return ask(hub, lambda client: crawl(client, folder, CrawlOptions(**options)))
 
 
-def models(folder):
+def models(folder: Path) -> dict[int, Json]:
     return {model["id"]: model for model in RawFolder(folder).models()}
 
 
-def cards(*items):
+def cards(*items: Json) -> list[Card]:
     return [entry.card for entry in entries(items, survey(items))]
 
 
@@ -99,7 +105,7 @@ def test_faults_leave_no_trace(tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.wide
 def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve: Serve, tmp_path: Path) -> None:
-    def slow(target) -> None:
+    def slow(target: str) -> None:
         time.sleep(0.02)
 
     rows = [drawn_model(number) for number in range(1, 81)]
@@ -130,13 +136,13 @@ def test_cut_connections_of_a_real_server(serve: Serve, tmp_path: Path) -> None:
 def test_retry_after_of_a_deep_page_is_waited_for() -> None:
     times = []
 
-    def busy(target):
+    def busy(target: str) -> Answer | None:
         if "cursor" in target:
             times.append(time.monotonic())
             return fail(503, "overloaded", {"Retry-After": "1"}) if len(times) == 1 else None
         return None
 
-    async def two(client):
+    async def two(client: CivitaiClient) -> Page:
         first = await client.models(limit=2)
         return await client.models(limit=2, cursor=first.cursor)
 
@@ -145,7 +151,7 @@ def test_retry_after_of_a_deep_page_is_waited_for() -> None:
 
 
 def test_page_numbers_end_and_their_429_is_one_error() -> None:
-    async def deep(client):
+    async def deep(client: CivitaiClient) -> object:
         return await client._ask("GET", "/models", {"page": 11, "limit": 100})
 
     hub = Civitai2026()
@@ -154,7 +160,7 @@ def test_page_numbers_end_and_their_429_is_one_error() -> None:
     hub = Civitai2026([drawn_model(number) for number in range(1, 1500)], models_a_page=100)
     page, count = None, 0
 
-    async def all_pages(client) -> None:
+    async def all_pages(client: CivitaiClient) -> None:
         nonlocal page, count
         while page is None or page.cursor is not None:
             page = await client.models(cursor=page.cursor if page else None)
@@ -206,7 +212,7 @@ def test_images_without_data_are_not_asked_about(tmp_path: Path) -> None:
 
 
 def test_a_version_that_the_api_cannot_answer_is_set_aside(tmp_path: Path) -> None:
-    def timeout(target):
+    def timeout(target: str) -> Answer | None:
         return fail(500, "canceling statement due to statement timeout") if "VersionId=22" in target else None
 
     hub = Civitai2026([drawn_model(n) for n in (1, 2, 3)], meta_in=frozenset({"images"}), wrong=timeout)
@@ -218,7 +224,7 @@ def test_a_version_that_the_api_cannot_answer_is_set_aside(tmp_path: Path) -> No
 def test_an_api_that_is_down_ends_the_run_and_loses_nothing(tmp_path: Path) -> None:
     down = True
 
-    def sometimes(target):
+    def sometimes(target: str) -> Answer | None:
         return fail(503, "down") if down and "/images" in target else None
 
     hub = Civitai2026(meta_in=frozenset({"images"}), wrong=sometimes)
@@ -261,7 +267,7 @@ def test_types_that_came_later_are_looked_up(tmp_path: Path) -> None:
 # --- odd rows -------------------------------------------------------------------------------
 
 
-def odd_rows():
+def odd_rows() -> list[Any]:
     faulty_row = copy.deepcopy(listed_model(drawn_model(7)))
     faulty_row["modelVersions"][0]["images"][0]["id"] = {"not": "a number"}
     faulty_row["modelVersions"][0]["files"].append("a file")
@@ -296,7 +302,7 @@ def test_numbers_that_no_program_keeps_end_nothing(tmp_path: Path) -> None:
 
 
 def test_cursors_that_lead_round_in_a_circle_are_noticed(tmp_path: Path) -> None:
-    def circle(target):
+    def circle(target: str) -> Answer:
         following = "b" if "cursor=a" in target else "a"
         text = json.dumps({"items": [], "metadata": {"nextCursor": following}})
         return 200, {"Content-Type": "application/json"}, text.encode()
@@ -313,7 +319,7 @@ VALUES = st.recursive(
 )
 
 
-def places(row, path=()):
+def places(row: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """The path of every field of a row, however deep."""
     inner = row.items() if isinstance(row, dict) else enumerate(row) if isinstance(row, list) else ()
     for key, value in inner:
@@ -331,7 +337,7 @@ PLACES = sorted(places(FULL), key=repr)
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
-def test_any_value_in_any_field_ends_nothing(changes) -> None:
+def test_any_value_in_any_field_ends_nothing(changes: list[tuple[tuple[str | int, ...], object]]) -> None:
     row = copy.deepcopy(FULL)
     for path, value in changes:
         inner = row
@@ -351,7 +357,7 @@ def test_any_value_in_any_field_ends_nothing(changes) -> None:
 
 
 @given(VALUES)
-def test_anything_in_place_of_a_row_is_an_odd_row(value) -> None:
+def test_anything_in_place_of_a_row_is_an_odd_row(value: object) -> None:
     assert judge(value).reason == "odd row"
     assert judge({**FULL, "modelVersions": [value]}).reason in ("no version", "base model", "odd row")
 
@@ -359,7 +365,7 @@ def test_anything_in_place_of_a_row_is_an_odd_row(value) -> None:
 # --- what can be called ---------------------------------------------------------------------
 
 
-def listed(number=1, *versions, **changes):
+def listed(number: int = 1, *versions: Json, **changes: Any) -> Json:
     return listed_model(drawn_model(number, *versions, **changes))
 
 
@@ -386,7 +392,7 @@ def test_a_model_of_today_passes_with_what_it_says() -> None:
         ({"creator": None, "tags": []}, None),
     ],
 )
-def test_why_a_model_is_dropped(changes, reason: str | None) -> None:
+def test_why_a_model_is_dropped(changes: Json, reason: str | None) -> None:
     assert judge(listed(1, **changes)).reason == reason
 
 
@@ -416,7 +422,7 @@ def test_why_a_model_is_dropped(changes, reason: str | None) -> None:
         ({"files": [drawn_file("t.safetensors", type="Text Encoder")]}, "no model file"),
     ],
 )
-def test_why_a_version_is_dropped(changes, reason: str | None) -> None:
+def test_why_a_version_is_dropped(changes: Json, reason: str | None) -> None:
     verdict = judge(listed(1, drawn_version(12, **changes)))
     assert verdict.reason == reason
     assert verdict.versions == ({reason: 1} if reason else {})
@@ -552,7 +558,7 @@ def test_hidden_downloads_are_unknown_not_none() -> None:
 
 
 def test_the_quality_filter_goes_by_thumbs_and_spares_hidden_counts() -> None:
-    def model(number, downloads, up, down):
+    def model(number: int, downloads: int, up: int, down: int) -> Json:
         counts = {"downloadCount": downloads, "thumbsUpCount": up, "thumbsDownCount": down}
         return listed(number, drawn_version(number * 10, stats={}), stats=counts)
 
@@ -570,7 +576,7 @@ def test_the_quality_filter_goes_by_thumbs_and_spares_hidden_counts() -> None:
      (["Image", "RentCivit"], "Image"), (["RentCivit"], None), ("{Image,RentCivit}", "Image"),
      ('{"Image","Rent"}', "Rent"), ("{RentCivit}", None), ("{}", None), ([], None)],
 )  # fmt: skip
-def test_commercial_use_in_three_shapes(permission, level: str | None) -> None:
+def test_commercial_use_in_three_shapes(permission: str | list[str], level: str | None) -> None:
     assert cards(listed(1, allowCommercialUse=permission))[0].licence.commercial == level
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from civitai_2026 import drawn_image, drawn_meta, drawn_model, drawn_version, listed_model, sha
 
@@ -118,7 +120,7 @@ def test_the_hash_of_nothing_names_nothing() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, 5, "x", [], {}, [None, 3, {"type": 4, "modelVersionId": {}}]])
-def test_odd_tables_name_nothing(odd) -> None:
+def test_odd_tables_name_nothing(odd: object) -> None:
     keys = ("civitaiResources", "resources", "hashes", "extra", "additionalResources", "models", "Model")
     picture = of({"prompt": "a fox", **dict.fromkeys(keys, odd)})
     assert (picture.loras, picture.checkpoint_version_id) == ((), None)
@@ -148,7 +150,7 @@ def test_a_lora_is_invoked_by_its_version_and_not_by_anothers() -> None:
         ({"poi": True}, False),
     ],
 )
-def test_which_images_are_shown_to_everybody(changes, samples: bool) -> None:
+def test_which_images_are_shown_to_everybody(changes: dict[str, Any], samples: bool) -> None:
     assert (sample(drawn_image(7) | {"meta": ON_SITE} | changes, 1) is not None) is samples
 
 
@@ -160,7 +162,7 @@ def test_an_image_may_have_its_number_in_its_url_alone() -> None:
     assert picture.image_id == 77
 
 
-def crawled(meta, image_level=1):
+def crawled(meta: dict[str, Any], image_level: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
     """A checkpoint with the versions 12 and 11, and a LoRA, version 22, whose image has the data."""
     base = listed_model(drawn_model(1, drawn_version(12), drawn_version(11)))
     image = drawn_image(900, image_level, meta)
@@ -197,7 +199,7 @@ def test_usage_and_pairs_of_on_site_images() -> None:
          "LoRA not invoked"),
     ],
 )  # fmt: skip
-def test_why_an_on_site_image_is_no_pair(resources, reason: str) -> None:
+def test_why_an_on_site_image_is_no_pair(resources: object, reason: str) -> None:
     rows = crawled(drawn_meta(1, civitaiResources=resources))
     summary = survey(rows)
     entry = list(entries(rows, summary))[1]

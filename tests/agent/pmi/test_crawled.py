@@ -19,7 +19,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.hubs.raw import RawFolder, publish
 
 
-def png(number):
+def png(number: int) -> bytes:
     stream = io.BytesIO()
     picture("blue", number).save(stream, "PNG")
     return stream.getvalue()
@@ -31,19 +31,19 @@ class Server:
     def __init__(self) -> None:
         self.asked = []
 
-    def __call__(self, request):
+    def __call__(self, request: httpx.Request) -> httpx.Response:
         number = int(request.url.path.strip("/"))
         self.asked.append(number)
         if number == 12 and self.asked.count(12) == 1:
             return httpx.Response(503)
         return httpx.Response(404) if number == 13 else httpx.Response(200, content=png(number))
 
-    def client(self):
+    def client(self) -> httpx.Client:
         return httpx.Client(transport=httpx.MockTransport(self))
 
 
 @pytest.fixture
-def raw(tmp_path: Path):
+def raw(tmp_path: Path) -> RawFolder:
     images = [image(n, f"a boat {n}", url=f"https://images.test/{n}") for n in range(10, 15)]
     images.append(image(15, url="ftp://elsewhere"))
     folder = tmp_path / "raw"
@@ -52,7 +52,7 @@ def raw(tmp_path: Path):
     return RawFolder(folder)
 
 
-def test_images_are_fetched_once_and_faults_reported(raw, tmp_path: Path) -> None:
+def test_images_are_fetched_once_and_faults_reported(raw: RawFolder, tmp_path: Path) -> None:
     server, messages = Server(), []
     examples = crawled_examples(raw, tmp_path / "kept", messages.append, 4, server.client(), pause=0)
     assert [example.file.stem for example in examples] == ["10", "11", "12"]
@@ -64,14 +64,16 @@ def test_images_are_fetched_once_and_faults_reported(raw, tmp_path: Path) -> Non
     assert server.asked[5:] == [13]
 
 
-def test_an_endless_answer_is_cut_off(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_cut_off(
+    raw: RawFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(crawled, "MAX_BYTES", 100)
     messages = []
     assert not crawled_examples(raw, tmp_path / "kept", messages.append, 1, Server().client(), pause=0)
     assert "more than 100 bytes" in messages[0]
 
 
-def test_models_that_the_catalog_lacks_are_left_out(raw, tmp_path: Path) -> None:
+def test_models_that_the_catalog_lacks_are_left_out(raw: RawFolder, tmp_path: Path) -> None:
     examples = crawled_examples(raw, tmp_path / "kept", each=2, client=Server().client(), pause=0)
     messages = []
     with pytest.raises(BadInput, match="no image could be read"):
@@ -84,7 +86,7 @@ def test_models_that_the_catalog_lacks_are_left_out(raw, tmp_path: Path) -> None
     assert "1 models are not in the catalog" in messages[0]
 
 
-def test_which_folders_are_crawls(raw, tmp_path: Path) -> None:
+def test_which_folders_are_crawls(raw: RawFolder, tmp_path: Path) -> None:
     assert is_crawl(raw.path)
     assert not is_crawl(tmp_path)
     assert not is_crawl(raw.path / "manifest.json")

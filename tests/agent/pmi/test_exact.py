@@ -3,18 +3,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.pmi.exact import CHUNK, Task, distances, unit
+from diffagent.agent.pmi.exact import CHUNK, Floats, Task, distances, unit
 from diffagent.data.errors import BadInput
 
 
-def by_hand(features, task, gamma):
+def by_hand(features: Floats, task: Task, gamma: float) -> list[float]:
     """Eq. 9 as it is printed, one kernel at a time, in float64."""
 
-    def k(x, y):
+    def k(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
         return math.exp(-gamma * float(((x - y) ** 2).sum()))
 
     means = []
@@ -28,7 +29,9 @@ def by_hand(features, task, gamma):
     return np.array(means)
 
 
-def invented(seed, models=5, prompts=4, d=6, images=1):
+def invented(
+    seed: int, models: int = 5, prompts: int = 4, d: int = 6, images: int = 1
+) -> tuple[Floats, Task]:
     random = np.random.default_rng(seed)
     features = random.standard_normal((models, prompts, d)).astype(np.float32)
     task = Task(
@@ -47,7 +50,7 @@ def test_literal_numbers() -> None:
 
 @given(st.integers(0, 2**32), st.sampled_from([0.005, 0.02, 0.5]), st.integers(1, 4))
 @settings(max_examples=40, deadline=None)
-def test_it_is_the_printed_equation(seed, gamma, images) -> None:
+def test_it_is_the_printed_equation(seed: int, gamma: float, images: int) -> None:
     features, task = invented(seed, images=images)
     assert distances(features, task, gamma) == pytest.approx(by_hand(features, task, gamma), abs=2e-6)
 
@@ -78,7 +81,9 @@ def test_a_row_of_zeros_has_no_direction() -> None:
         ((4,), (1, 3), "one or more rows"),
     ],
 )
-def test_a_task_of_other_shapes_is_refused(images, weights: tuple[int, int], message: str) -> None:
+def test_a_task_of_other_shapes_is_refused(
+    images: tuple[int, ...], weights: tuple[int, int], message: str
+) -> None:
     with pytest.raises(BadInput, match=message):
         Task(np.zeros(images, np.float32), np.zeros(weights, np.float32))
 

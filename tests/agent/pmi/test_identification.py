@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,24 +30,25 @@ from diffagent.agent.pmi.manifest import Example, read_examples
 from diffagent.agent.pmi.specification_file import SpecificationFile
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadImage, BadInput, BadSpecifications
+from diffagent.data.records import T2ICall
 
 NEW = 50
 """A prompt that no specification was made with."""
 
 
-def air(model):
+def air(model: str) -> str:
     return f"urn:air:other:checkpoint:huggingface:{model if '/' in model else 'local/' + model}"
 
 
 @pytest.fixture
-def identifier(hub: Path):
+def identifier(hub: Path) -> Identifier:
     identifier = Identifier.beside(hub, ColourEncoder())
     assert identifier is not None
     return identifier
 
 
 @pytest.fixture
-def agent(hub: Path, identifier):
+def agent(hub: Path, identifier: Identifier) -> Iterator[Agent]:
     with Catalog.open(hub) as catalog:
         agent = Agent(catalog, Prefilter.of(catalog, WordEncoder(), plain_ranker()), RuleEngine(), Fusion())
         agent.identifier = identifier
@@ -108,7 +109,7 @@ def test_other_encoders_are_refused(
         Identifier.beside(hub, ColourEncoder()).identify([picture("blue", NEW)])
 
 
-def test_images_are_identified(identifier) -> None:
+def test_images_are_identified(identifier: Identifier) -> None:
     for model in STYLES:
         identification = identifier.identify([picture(model, NEW), picture(model, NEW + 1)])
         assert identification.best(1)[0][0] == air(model)
@@ -116,7 +117,7 @@ def test_images_are_identified(identifier) -> None:
         assert not identification.unsure
 
 
-def test_order_of_images_does_not_matter(identifier) -> None:
+def test_order_of_images_does_not_matter(identifier: Identifier) -> None:
     images = [picture("blue", NEW), picture("ada/Green", NEW), picture("blue", NEW + 2)]
     forward, backward = identifier.identify(images), identifier.identify(images[::-1])
     np.testing.assert_allclose(forward.log_probabilities, backward.log_probabilities)
@@ -129,7 +130,7 @@ def test_unsure_and_likely() -> None:
     assert (sure.unsure, sure.likely) == (False, 1)
 
 
-def test_the_number_of_images_is_checked(identifier) -> None:
+def test_the_number_of_images_is_checked(identifier: Identifier) -> None:
     with pytest.raises(BadInput, match="0 example images"):
         identifier.identify([])
     with pytest.raises(BadInput, match="7 example images"):
@@ -165,7 +166,7 @@ def test_the_pair_that_was_built_last_is_read(hub: Path) -> None:
     assert specification_file(hub.with_name("none.sqlite")) is None
 
 
-def test_prompt_and_images_make_one_ranking(agent) -> None:
+def test_prompt_and_images_make_one_ranking(agent: Agent) -> None:
     decision = agent.decide(Request.from_prompt("a fox", images=[picture("blue", NEW)]))
     assert (decision.call.model, decision.call.base_model) == ("blue", "Other")
     assert decision.identified is not None
@@ -177,7 +178,7 @@ def test_prompt_and_images_make_one_ranking(agent) -> None:
     assert decision_by_name.call.model == "ada/Green"
 
 
-def test_the_prompt_counts_beside_the_images(agent) -> None:
+def test_the_prompt_counts_beside_the_images(agent: Agent) -> None:
     words = agent.prefilter.require("ada/Green Green green")
     between = [picture("blue", NEW)]
     identification = agent.identify(between)
@@ -189,13 +190,13 @@ def test_the_prompt_counts_beside_the_images(agent) -> None:
     )
 
 
-def test_only_models_with_image_specifications_are_candidates(agent, hub: Path) -> None:
+def test_only_models_with_image_specifications_are_candidates(agent: Agent, hub: Path) -> None:
     identification = Identification((air("blue"),), np.zeros(1))
     ranked = agent.prefilter.rank(agent.prefilter.require("red"), 16, None, agent._evidence(identification))
     assert [candidate.card.name for candidate in ranked] == ["blue"]
 
 
-def test_filters_that_leave_no_model_with_images(agent) -> None:
+def test_filters_that_leave_no_model_with_images(agent: Agent) -> None:
     with pytest.raises(BadInput, match="no model of the catalog passes"):
         agent.decide(Request.from_prompt("a fox", images=[picture("blue", NEW)], type="LoRA"))
 
@@ -209,7 +210,7 @@ def test_a_catalog_without_specifications_says_what_to_do(make_agent: Callable[.
 def test_generated_images_are_kept_with_their_prompts(hub: Path, tmp_path: Path) -> None:
     calls = []
 
-    def maker(call, folder):
+    def maker(call: T2ICall, folder: Path) -> Path:
         calls.append(call)
         folder.mkdir(parents=True, exist_ok=True)
         picture("blue", len(calls)).save(folder / "x.png")
@@ -251,7 +252,7 @@ def test_prompts_that_cannot_be_read(tmp_path: Path) -> None:
         ("", "holds no images"),
     ],
 )
-def test_manifests_that_are_none(tmp_path: Path, line, reason: str) -> None:
+def test_manifests_that_are_none(tmp_path: Path, line: str | bytes, reason: str) -> None:
     (tmp_path / "manifest.jsonl").write_text(line + "\n", "utf-8")
     with pytest.raises(BadInput, match=reason):
         read_examples(tmp_path / "manifest.jsonl")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from random import Random
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from diffagent.agent.pmi.kernel_matching import (
+    Doubles,
     KernelMatcher,
     Points,
     ReducedMatcher,
@@ -26,21 +29,21 @@ LOG2 = math.log(2)
 finite = st.floats(-3, 3, allow_subnormal=False).map(lambda x: round(x, 3))
 
 
-def points(images, prompts=None):
+def points(images: Sequence[Sequence[float]], prompts: Sequence[Sequence[float]] | None = None) -> Points:
     return Points(np.array(images, float), None if prompts is None else np.array(prompts, float))
 
 
-def matrices(rows, columns=3):
+def matrices(rows: int, columns: int = 3) -> st.SearchStrategy[Doubles]:
     return arrays(np.float64, (rows, columns), elements=finite)
 
 
 @st.composite
-def specified(draw, least=1, most=4):
+def specified(draw: st.DrawFn, least: int = 1, most: int = 4) -> Points:
     n = draw(st.integers(least, most))
     return Points(draw(matrices(n)), draw(matrices(n, 2)))
 
 
-def distance(requirement, specification, gamma=0.1):
+def distance(requirement: Points, specification: Points, gamma: float = 0.1) -> float:
     return KernelMatcher([specification], gamma).distances(requirement)[0]
 
 
@@ -83,8 +86,10 @@ def test_a_models_own_image_is_at_distance_0() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(specified(), specified(), st.randoms(use_true_random=False))
-def test_the_order_of_images_does_not_matter(requirement, specification, random) -> None:
-    def shuffled(sample):
+def test_the_order_of_images_does_not_matter(
+    requirement: Points, specification: Points, random: Random
+) -> None:
+    def shuffled(sample: Points) -> Points:
         order = list(range(len(sample.images)))
         random.shuffle(order)
         return Points(sample.images[order], sample.prompts[order])
@@ -96,8 +101,8 @@ def test_the_order_of_images_does_not_matter(requirement, specification, random)
 
 @settings(max_examples=40, deadline=None)
 @given(specified(), specified())
-def test_duplicating_all_prompts_changes_nothing(requirement, specification) -> None:
-    def twice(sample):
+def test_duplicating_all_prompts_changes_nothing(requirement: Points, specification: Points) -> None:
+    def twice(sample: Points) -> Points:
         return Points(np.repeat(sample.images, 2, 0), np.repeat(sample.prompts, 2, 0))
 
     plain = distance(requirement, specification)
@@ -105,7 +110,7 @@ def test_duplicating_all_prompts_changes_nothing(requirement, specification) -> 
     assert distance(twice(requirement), specification) == pytest.approx(plain, abs=1e-9)
 
 
-def norms(requirement, specification, gamma):
+def norms(requirement: Points, specification: Points, gamma: float) -> Iterator[float]:
     """‖Σ a k(x, ·)‖² = aᵀ K a of each example image, over all points at once."""
     weights = prompt_weights(requirement, specification) / len(specification.images)
     for i, row in enumerate(weights):
@@ -116,14 +121,14 @@ def norms(requirement, specification, gamma):
 
 @settings(max_examples=60, deadline=None)
 @given(specified(), specified(), st.sampled_from([0.005, 0.02, 1.0, 50.0]))
-def test_the_distance_is_the_mean_norm(requirement, specification, gamma) -> None:
+def test_the_distance_is_the_mean_norm(requirement: Points, specification: Points, gamma: float) -> None:
     expected = np.mean(list(norms(requirement, specification, gamma)))
     assert distance(requirement, specification, gamma) == pytest.approx(expected, abs=1e-9)
 
 
 @settings(max_examples=20, deadline=None)
 @given(specified(), specified())
-def test_equal_models_tie(requirement, specification) -> None:
+def test_equal_models_tie(requirement: Points, specification: Points) -> None:
     for matcher in (KernelMatcher, ReducedMatcher):
         first, second = matcher([specification, specification], 0.1).distances(requirement)
         assert first == second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,7 +69,9 @@ def test_frechet_of_diagonal_covariances() -> None:
     arrays(np.float64, (5, 3), elements=st.floats(-5, 5)),
     arrays(np.float64, (4, 3), elements=st.floats(-5, 5)),
 )
-def test_frechet_is_symmetric_and_zero_to_itself(left, right) -> None:
+def test_frechet_is_symmetric_and_zero_to_itself(
+    left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
+) -> None:
     assert frechet(left, right) == pytest.approx(frechet(right, left), abs=1e-6)
     assert frechet(left, left) == pytest.approx(0, abs=1e-6)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from diffagent.data.catalog.card_json import card_from_json
 from diffagent.data.errors import BadInput
+from diffagent.data.records import Card
 
 
-def card(**facts):
+def card(**facts: Any) -> Card:
     return card_from_json(
         {"name": "A", "type": "Checkpoint", "air": "urn:air:other:checkpoint:huggingface:a/b", **facts}
     )

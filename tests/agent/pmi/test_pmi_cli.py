@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from invented_images import ColourEncoder, picture
 from stand_ins import WordEncoder
 
@@ -26,7 +26,7 @@ def encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_encoder, "load_text_encoder", lambda name: (Words(), "words"))
 
 
-def run(*args):
+def run(*args: object) -> Result:
     result = CliRunner().invoke(root, list(map(str, args)))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -93,7 +93,12 @@ def test_test_images_decide_nothing_but_their_own_tasks(manifest: Path) -> None:
     ],
 )
 def test_what_is_refused(
-    args, status: int, reason: str, manifest: Path, catalog_path: Path, capsys: pytest.CaptureFixture[str]
+    args: tuple[str, ...],
+    status: int,
+    reason: str,
+    manifest: Path,
+    catalog_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["pmi", *(arg.format(manifest=manifest, catalog=catalog_path) for arg in args)])
@@ -118,7 +123,7 @@ def test_what_is_refused(
     ],
 )
 def test_calls_with_images_are_refused_before_weights_are_loaded(
-    args,
+    args: tuple[str, ...],
     status: int,
     reason: str,
     catalog_path: Path,

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.pmi.exact import Task, distances, squares, unit
+from diffagent.agent.pmi.exact import Floats, Task, distances, squares, unit
 from diffagent.agent.pmi.reduction import ALIGNED, Reduction, kernel, largest, prompt_basis, upwards
 from diffagent.data.errors import BadInput
 
 
-def hub(random, models, prompts, d, spread):
+def hub(random: np.random.Generator, models: int, prompts: int, d: int, spread: float) -> Floats:
     """Features of unit length around shared contents, in float16 as a store has them."""
     contents = random.standard_normal((prompts, d))
     noise = random.standard_normal((models, prompts, d)) + random.standard_normal((models, 1, d))
@@ -29,7 +29,9 @@ def hub(random, models, prompts, d, spread):
     length=st.sampled_from([0.5, 1.0, 2.0]),
 )
 @settings(max_examples=120, deadline=None)
-def test_no_model_is_nearer_than_its_bound(seed, gamma, rows, images, spread, signed, length) -> None:
+def test_no_model_is_nearer_than_its_bound(
+    seed: int, gamma: float, rows: int, images: int, spread: float, signed: bool, length: float
+) -> None:
     random = np.random.default_rng(seed)
     features = hub(random, 24, 7, 12, spread)
     reduction = Reduction.fit(features[:9], random.standard_normal((7, 5)).astype(np.float32), gamma, rows)
@@ -72,7 +74,7 @@ def test_the_first_axis_is_uniform_weights_and_the_second_the_prompts_main_contr
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_the_eigenvalue_bound_is_above_and_near(seed, size, definite) -> None:
+def test_the_eigenvalue_bound_is_above_and_near(seed: int, size: int, definite: bool) -> None:
     matrix = np.random.default_rng(seed).standard_normal((2, size, size)).astype(np.float32)
     symmetric = matrix @ matrix.transpose(0, 2, 1) if definite else matrix + matrix.transpose(0, 2, 1)
     true = np.abs(np.linalg.eigvalsh(symmetric)).max(1)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffagent.agent.pmi.exact import Doubles, Floats, Ints
+
 pytest.importorskip("faiss", reason="needs pip install 'diffagent[match]'")
 
 from diffagent.agent.pmi import search
@@ -19,7 +21,7 @@ from diffagent.data.errors import BadInput
 SMALL = Hub(150, seed=1, prompt_count=9, dimensions=32)
 
 
-def ranked(features, task, gamma, k=16):
+def ranked(features: Floats, task: Task, gamma: float, k: int = 16) -> tuple[Ints, Doubles]:
     true = distances(features, task, gamma)
     return best(np.arange(len(true)), true, k)
 
@@ -34,7 +36,13 @@ def ranked(features, task, gamma, k=16):
 )
 @settings(max_examples=25, deadline=None)
 def test_the_exact_search_never_loses_one_of_the_nearest(
-    tmp_path_factory: pytest.TempPathFactory, seed, gamma, rows, images, threads, uniform
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    gamma: float,
+    rows: int,
+    images: int,
+    threads: int,
+    uniform: bool,
 ) -> None:
     hub = Hub(90, seed, 9, 32)
     store = Store.build(tmp_path_factory.mktemp("store"), hub.blocks(), hub.prompts, gamma, rows)
@@ -49,11 +57,11 @@ def test_the_exact_search_never_loses_one_of_the_nearest(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory):
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.build(tmp_path_factory.mktemp("store"), SMALL.blocks(), SMALL.prompts, 0.02, 3)
 
 
-def test_the_exact_search_evaluates_few_models_where_models_differ(store) -> None:
+def test_the_exact_search_evaluates_few_models_where_models_differ(store: Store) -> None:
     with Searcher(store, 2) as searcher:
         neighbours = searcher.exact(
             Task.of(in_memory(SMALL)[7, :4].astype(np.float32), None, SMALL.prompts), k=1
@@ -62,7 +70,7 @@ def test_the_exact_search_evaluates_few_models_where_models_differ(store) -> Non
     assert neighbours.evaluated < len(store)
 
 
-def test_a_second_look_finds_what_the_first_leaves_out(store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_look_finds_what_the_first_leaves_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "FIRST_LOOK", 16)
     _, task = SMALL.task(5)
     with Searcher(store, 1) as searcher:
@@ -71,7 +79,7 @@ def test_a_second_look_finds_what_the_first_leaves_out(store, monkeypatch: pytes
     assert neighbours.models.tolist() == ranked(in_memory(SMALL), task, 0.02)[0].tolist()
 
 
-def test_the_reduced_search_finds_nearly_all_of_the_nearest(store) -> None:
+def test_the_reduced_search_finds_nearly_all_of_the_nearest(store: Store) -> None:
     with Searcher(store, 1) as searcher:
         pairs = [(searcher.exact(task), searcher.nearest(task)) for _, task in map(SMALL.task, range(20))]
     recalls = [np.isin(exact.models, near.models).mean() for exact, near in pairs]
@@ -79,7 +87,7 @@ def test_the_reduced_search_finds_nearly_all_of_the_nearest(store) -> None:
     assert all(near.evaluated == 64 for _, near in pairs)
 
 
-def test_answers_come_nearest_first_with_distances_of_eq_9(store) -> None:
+def test_answers_come_nearest_first_with_distances_of_eq_9(store: Store) -> None:
     _, task = SMALL.task(2, images=2)
     with Searcher(store, 2) as searcher:
         neighbours = searcher.nearest(task, k=5)
@@ -106,7 +114,7 @@ def test_more_are_asked_for_than_there_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("d", "prompts"), [(31, 9), (32, 8)])
-def test_a_task_of_another_space_is_refused(store, d: int, prompts: int) -> None:
+def test_a_task_of_another_space_is_refused(store: Store, d: int, prompts: int) -> None:
     task = Task(np.zeros((1, d), np.float32), np.ones((1, prompts), np.float32))
     with Searcher(store, 1) as searcher, pytest.raises(BadInput, match="32 dimensions and 9 prompts"):
         searcher.exact(task)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diffagent.agent.pmi.learning import (
+    Keys,
     TrainingImages,
     learn,
     left_out,
@@ -17,27 +18,29 @@ from diffagent.agent.pmi.learning import (
     temperature,
     windows,
 )
-from diffagent.agent.pmi.space import Space, SpaceSetting
+from diffagent.agent.pmi.space import Floats, Ints, Space, SpaceSetting
 from diffagent.data.errors import BadInput
 
 PLAIN = SpaceSetting(0.3, 0.1)
 
 
-def crops_of(style, spread=0.5, seed=9):
+def crops_of(style: Floats, spread: float = 0.5, seed: int = 9) -> Floats:
     """Four crops an image, around it."""
     rng = np.random.default_rng(seed)
     return (style[:, None] + spread * rng.normal(size=(len(style), 4, style.shape[1]))).astype(np.float32)
 
 
-def fit(style, models, setting=PLAIN):
+def fit(style: Floats, models: Ints, setting: SpaceSetting = PLAIN) -> Space:
     return Space.fit(style, crops_of(style), models, setting)
 
 
-def train(style, models, prompts):
+def train(style: Floats, models: Ints, prompts: Keys) -> TrainingImages:
     return TrainingImages(style, crops_of(style), models, prompts, (style.shape[1],))
 
 
-def hub(models=4, each=8, size=5, spread=0.3, seed=0):
+def hub(
+    models: int = 4, each: int = 8, size: int = 5, spread: float = 0.3, seed: int = 0
+) -> tuple[Floats, Ints, Keys]:
     """Images of models with their own means: statistics, models, prompts."""
     rng = np.random.default_rng(seed)
     means = rng.normal(size=(models, size))

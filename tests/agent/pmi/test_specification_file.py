@@ -3,6 +3,7 @@ differ."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from diffagent.data.errors import BadInput, BadSpecifications
 ENCODERS = Encoders("eyes", "ab" * 32, 3, (1, 1), 2, "words", "cd" * 32, 4)
 
 
-def specification(air="urn:air:other:checkpoint:huggingface:a/b", n=2, seed=0):
+def specification(
+    air: str = "urn:air:other:checkpoint:huggingface:a/b", n: int = 2, seed: int = 0
+) -> Specification:
     rng = np.random.default_rng(seed)
     shapes = (3,), (2,), (2, 2), (4,)
     return Specification(
@@ -31,20 +34,20 @@ def specification(air="urn:air:other:checkpoint:huggingface:a/b", n=2, seed=0):
     )
 
 
-def same(left, right):
+def same(left: Specification, right: Specification) -> bool:
     for name in ("content", "style", "crops", "text", "prompts"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
     return left.air == right.air
 
 
 @pytest.fixture
-def file(tmp_path: Path):
+def file(tmp_path: Path) -> SpecificationFile:
     file = SpecificationFile.create(tmp_path / "a.pmi", ENCODERS)
     file.append([specification("one", 2), specification("zwei ü", 3, 1)])
     return file
 
 
-def test_what_goes_in_comes_out(file) -> None:
+def test_what_goes_in_comes_out(file: SpecificationFile) -> None:
     copy = SpecificationFile.open(file.path)
     assert (len(copy), copy.airs, copy.encoders) == (5, ["one", "zwei ü"], ENCODERS)
     first, second = copy.specifications()
@@ -54,7 +57,7 @@ def test_what_goes_in_comes_out(file) -> None:
     assert file.path.stat().st_size == HEADER + 5 * ENCODERS.record().itemsize
 
 
-def test_adding_a_model_appends(file) -> None:
+def test_adding_a_model_appends(file: SpecificationFile) -> None:
     before = file.path.read_bytes()[HEADER:]
     file.append([specification("three", 1)])
     after = SpecificationFile.open(file.path)
@@ -62,14 +65,14 @@ def test_adding_a_model_appends(file) -> None:
     assert file.path.read_bytes()[HEADER:].startswith(before)
 
 
-def test_a_model_that_is_there_is_replaced(file) -> None:
+def test_a_model_that_is_there_is_replaced(file: SpecificationFile) -> None:
     file.append([specification("one", 4, 7)])
     copy = SpecificationFile.open(file.path)
     assert copy.airs == ["zwei ü", "one"]
     assert same(copy.specifications()[1], specification("one", 4, 7))
 
 
-def test_images_can_be_added_to_a_model(file) -> None:
+def test_images_can_be_added_to_a_model(file: SpecificationFile) -> None:
     file.extend([specification("one", 1, 9)])
     assert [len(entry) for entry in SpecificationFile.open(file.path).specifications()] == [3, 3]
 
@@ -80,7 +83,7 @@ def test_an_empty_file_has_no_models(tmp_path: Path) -> None:
     assert (len(copy), copy.airs, copy.specifications(), len(copy.records)) == (0, [], [], 0)
 
 
-def test_what_a_crash_leaves_behind_is_not_read(file) -> None:
+def test_what_a_crash_leaves_behind_is_not_read(file: SpecificationFile) -> None:
     with file.path.open("ab") as stream:
         stream.write(b"half a record")
     copy = SpecificationFile.open(file.path)
@@ -99,7 +102,7 @@ def test_what_a_crash_leaves_behind_is_not_read(file) -> None:
         lambda path: path.write_bytes(path.read_bytes().replace(b'"content"', b'"contend"')),
     ],
 )
-def test_a_damaged_file_is_a_clear_error(file, damage) -> None:
+def test_a_damaged_file_is_a_clear_error(file: SpecificationFile, damage: Callable[[Path], object]) -> None:
     damage(file.path)
     with pytest.raises(BadSpecifications, match="is not a file of image specifications") as error:
         SpecificationFile.open(file.path)
@@ -112,7 +115,7 @@ def test_no_file(tmp_path: Path) -> None:
     assert error.value.hint == "build image specifications with diffagent pmi build"
 
 
-def test_other_encoders_are_an_error(file) -> None:
+def test_other_encoders_are_an_error(file: SpecificationFile) -> None:
     file.check(ENCODERS)
     with pytest.raises(BadSpecifications, match=r"image encoder eyes \(abab.*but ears \(0000"):
         file.check(replace(ENCODERS, image="ears", image_digest="0" * 64))
@@ -122,7 +125,7 @@ def test_other_encoders_are_an_error(file) -> None:
         file.check(replace(ENCODERS, layers=(2,)))
 
 
-def test_vectors_of_other_lengths_and_long_airs_are_refused(file) -> None:
+def test_vectors_of_other_lengths_and_long_airs_are_refused(file: SpecificationFile) -> None:
     with pytest.raises(BadInput, match="shapes"):
         file.append([replace(specification(), style=np.zeros((2, 5), np.float32))])
     with pytest.raises(BadInput, match="at most 200"):
@@ -130,7 +133,7 @@ def test_vectors_of_other_lengths_and_long_airs_are_refused(file) -> None:
     assert len(SpecificationFile.open(file.path)) == 5
 
 
-def test_values_beyond_half_precision_are_clipped(file) -> None:
+def test_values_beyond_half_precision_are_clipped(file: SpecificationFile) -> None:
     file.append([replace(specification("big", 1), style=np.full((1, 2), 1e9, np.float32))])
     assert np.isfinite(file.specifications()[2].style).all()
 

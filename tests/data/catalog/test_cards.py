@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from invented_items import file, image, item, sha256, version
 
@@ -9,10 +12,10 @@ from diffagent.data.catalog.cards import Names, compose, entries, needed_words, 
 from diffagent.data.catalog.horde_cards import merge_horde
 from diffagent.data.catalog.texts import clean
 from diffagent.data.hubs.horde import HordeModel, HordeStyle
-from diffagent.data.records import Licence, Stats
+from diffagent.data.records import Card, Licence, Stats
 
 
-def cards_of(*items, **options):
+def cards_of(*items: dict[str, Any], **options: Any) -> list[Card]:
     return [entry.card for entry in entries(items, survey(items), **options)]
 
 
@@ -125,7 +128,7 @@ def test_names_run_out_of_ids_but_not_of_names() -> None:
     [("None", None), ("Image", "Image"), ("Sell", "Sell"), (["Image", "RentCivit", "Rent"], "Rent"),
      (["RentCivit"], None), ("{Image,RentCivit}", "Image"), ([], None), (None, None), (True, None)],
 )  # fmt: skip
-def test_commercial_use(permission, level: str | None) -> None:
+def test_commercial_use(permission: object, level: str | None) -> None:
     assert cards_of(item(1, allowCommercialUse=permission))[0].licence.commercial == level
 
 
@@ -142,14 +145,14 @@ def test_text_for_one_line() -> None:
     assert compose("Checkpoint", "SDXL 1.0", (), ()) == "SDXL 1.0 checkpoint."
 
 
-def horde(name="Aurora", **changes):
+def horde(name: str = "Aurora", **changes: Any) -> HordeModel:
     style = HordeStyle("s", "{p}", sampler="DDIM", steps=40, cfg_scale=9, width=640, height=960)
     facts = {"baseline": "stable diffusion 1", "style": "anime", "homepage": None}
     facts |= {"file": "aurora.ckpt", "sha256": "ab" * 32}
     return HordeModel(name, **{**facts, "styles": (style,), **changes})
 
 
-def merged(items, *models):
+def merged(items: Sequence[dict[str, Any]], *models: HordeModel) -> list[Card]:
     summary = survey(items)
     return [entry.card for entry in merge_horde(entries(items, summary), models, summary)]
 
@@ -217,5 +220,7 @@ def test_a_horde_name_that_is_taken() -> None:
         (["a hill"], ("inkfox",)),
     ],
 )
-def test_words_in_half_of_the_prompts_are_needed_else_the_most_used(prompts, needed) -> None:
+def test_words_in_half_of_the_prompts_are_needed_else_the_most_used(
+    prompts: list[str], needed: tuple[str, ...]
+) -> None:
     assert needed_words(("inkfox", "red coat"), prompts) == needed

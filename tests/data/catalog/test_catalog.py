@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,19 +68,19 @@ CARDS = (INK, OIL, MUCH, AURORA)
 
 
 @pytest.fixture
-def path(tmp_path: Path):
+def path(tmp_path: Path) -> Path:
     with Catalog.create(tmp_path / "invented.sqlite") as catalog:
         catalog.add(CARDS)
     return tmp_path / "invented.sqlite"
 
 
 @pytest.fixture
-def catalog(path):
+def catalog(path: Path) -> Iterator[Catalog]:
     with Catalog.open(path) as database:
         yield database
 
 
-def test_cards_come_back_as_they_went_in(catalog) -> None:
+def test_cards_come_back_as_they_went_in(catalog: Catalog) -> None:
     assert catalog.entries() == list(enumerate(CARDS, 1))
     assert catalog.cards() == [MUCH, INK, OIL, AURORA]
     assert len(catalog) == 4
@@ -104,17 +106,17 @@ def test_cards_come_back_as_they_went_in(catalog) -> None:
         r"models\Lora\inkFox_v2.safetensors",
     ],
 )
-def test_everything_that_a_model_goes_by(catalog, text) -> None:
+def test_everything_that_a_model_goes_by(catalog: Catalog, text: str) -> None:
     assert catalog.find(text) == INK
 
 
-def test_an_alias_and_a_horde_air(catalog) -> None:
+def test_an_alias_and_a_horde_air(catalog: Catalog) -> None:
     assert catalog.find("harbour oils") == OIL
     assert catalog.by_air("urn:air:sdxl:checkpoint:horde:Aurora") == AURORA
     assert catalog.find("aurora.ckpt").is_pickle
 
 
-def test_an_air_of_another_type_or_model_is_another_model(catalog) -> None:
+def test_an_air_of_another_type_or_model_is_another_model(catalog: Catalog) -> None:
     assert catalog.by_air("urn:air:sd1:checkpoint:civitai:7@71") is None
     assert catalog.by_air("urn:air:sd1:lora:civitai:8@71") is None
     assert catalog.by_air("nonsense") is None
@@ -123,19 +125,19 @@ def test_an_air_of_another_type_or_model_is_another_model(catalog) -> None:
 @pytest.mark.parametrize(
     "text", ["1234abcd" + "1" * 56, "99", "0" * 400, "", "'; --", '"', "x\0y", "🦊" * 300]
 )
-def test_what_nobody_goes_by(catalog, text) -> None:
+def test_what_nobody_goes_by(catalog: Catalog, text: str) -> None:
     with pytest.raises(UnknownModel, match="no model of the catalog") as refusal:
         catalog.find(text)
     assert len(refusal.value.line()) < 400
 
 
-def test_unknown_names_bring_near_ones(catalog) -> None:
+def test_unknown_names_bring_near_ones(catalog: Catalog) -> None:
     with pytest.raises(UnknownModel, match="'Oil Harbor': near: Oil Harbour"):
         catalog.find("Oil Harbor")
 
 
-def test_search(catalog) -> None:
-    def names(query, *limits):
+def test_search(catalog: Catalog) -> None:
+    def names(query: str, *limits: Any) -> list[str]:
         return [card.name for card in catalog.search(query, 5, Filter(*limits))]
 
     assert names("MONO") == [INK.name]
@@ -149,8 +151,8 @@ def test_search(catalog) -> None:
     assert names("ink", "Checkpoint") == []
 
 
-def test_filters(catalog) -> None:
-    def names(*limits):
+def test_filters(catalog: Catalog) -> None:
+    def names(*limits: Any) -> set[str]:
         return {row.name for row in catalog.rows(Filter(*limits))}
 
     assert names("LoRA") == {INK.name}
@@ -161,12 +163,12 @@ def test_filters(catalog) -> None:
         names(None, "sd9")
 
 
-def test_rows_in_brief(catalog) -> None:
+def test_rows_in_brief(catalog: Catalog) -> None:
     assert catalog.rows()[0] == Row(1, INK.name, "LoRA", "SD 1.5", INK.air, 300, "Rent", False)
     assert catalog.rows()[3].is_pickle is True
 
 
-def test_stats(catalog) -> None:
+def test_stats(catalog: Catalog) -> None:
     assert catalog.stats() == {
         "entries": 4,
         "type": {"Checkpoint": 3, "LoRA": 1},
@@ -179,7 +181,7 @@ def test_stats(catalog) -> None:
     }
 
 
-def test_a_new_version_keeps_its_entry_and_loses_its_features(path) -> None:
+def test_a_new_version_keeps_its_entry_and_loses_its_features(path: Path) -> None:
     newer = replace(INK, air="urn:air:sd1:lora:civitai:7@73", version_id=73, older_airs=(INK.air,), hashes=())
     with Catalog.open(path, writable=True) as catalog:
         catalog.put_features("text", {1: b"one", 2: b"two"})
@@ -191,7 +193,7 @@ def test_a_new_version_keeps_its_entry_and_loses_its_features(path) -> None:
         assert catalog.add([newer, replace(newer, description="again")]) == [1, 1]
 
 
-def test_names_stay_unique(path) -> None:
+def test_names_stay_unique(path: Path) -> None:
     with Catalog.open(path, writable=True) as catalog:
         catalog.add([replace(AURORA, name="OIL harbour", air="urn:air:sdxl:checkpoint:huggingface:me/oil")])
         catalog.add(
@@ -210,8 +212,8 @@ def test_two_models_of_one_home_page_stay_two(tmp_path: Path) -> None:
         assert catalog.add([first, second]) == [1, 2]
 
 
-def test_a_failing_card_adds_nothing(path) -> None:
-    def cards():
+def test_a_failing_card_adds_nothing(path: Path) -> None:
+    def cards() -> Iterator[Card]:
         yield replace(OIL, name="New", air="urn:air:sd1:checkpoint:civitai:50@51", model_id=50)
         raise RuntimeError("the source broke")
 
@@ -221,7 +223,7 @@ def test_a_failing_card_adds_nothing(path) -> None:
         assert len(catalog) == 4
 
 
-def test_features_and_meta(path) -> None:
+def test_features_and_meta(path: Path) -> None:
     with Catalog.open(path, writable=True) as catalog:
         catalog.put_features("text", {2: b"b", 1: b"a"})
         catalog.put_features("text", {2: b"B"})
@@ -233,7 +235,7 @@ def test_features_and_meta(path) -> None:
         assert catalog.stats()["features"] == {"text": 2}
 
 
-def test_reading_does_not_write(path) -> None:
+def test_reading_does_not_write(path: Path) -> None:
     before = path.read_bytes()
     with Catalog.open(path) as catalog, pytest.raises(BadCatalog, match="cannot write to "):
         catalog.add([OIL])
@@ -253,8 +255,8 @@ def test_a_new_catalog_appears_when_it_is_complete(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["new.sqlite"]
 
 
-def test_files_that_are_no_catalog(path, tmp_path: Path) -> None:
-    def refuses(target, message) -> None:
+def test_files_that_are_no_catalog(path: Path, tmp_path: Path) -> None:
+    def refuses(target: Path, message: str) -> None:
         with pytest.raises(BadCatalog, match=message):
             Catalog.open(target).entries()
 
@@ -286,7 +288,7 @@ def test_the_default_is_in_the_package() -> None:
     assert default_catalog().parts[-2:] == ("default", "catalog.sqlite")
 
 
-def test_several_threads_may_read(path) -> None:
+def test_several_threads_may_read(path: Path) -> None:
     with Catalog.open(path) as catalog, ThreadPoolExecutor(4) as pool:
         assert list(pool.map(catalog.by_name, ["aurora"] * 40)) == [AURORA] * 40
 

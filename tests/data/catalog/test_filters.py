@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from invented_items import file, item, version
 
@@ -29,7 +31,7 @@ def test_a_usable_model_passes() -> None:
         ({"name": "Fox Inpainting"}, "inpainting"),
     ],
 )
-def test_why_a_model_is_dropped(changes, reason: str) -> None:
+def test_why_a_model_is_dropped(changes: dict[str, Any], reason: str) -> None:
     verdict = judge({**item(1), **changes})
     assert (verdict.passed, verdict.reason) == ((), reason)
 
@@ -50,7 +52,7 @@ def test_why_a_model_is_dropped(changes, reason: str) -> None:
         ({"files": [file("a.safetensors", hashes={"SHA256": "short"})]}, "no sha256"),
     ],
 )
-def test_why_a_version_is_dropped(changes, reason: str) -> None:
+def test_why_a_version_is_dropped(changes: dict[str, Any], reason: str) -> None:
     verdict = judge(item(1, version(5, **changes)))
     assert (verdict.passed, verdict.reason, verdict.versions) == ((), reason, {reason: 1})
 

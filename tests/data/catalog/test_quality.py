@@ -13,7 +13,9 @@ from diffagent.data.records import Stats
 CHECKPOINT, LORA = ("Checkpoint", "SD 1.5"), ("LoRA", "SD 1.5")
 
 
-def standing(name: str, downloads: int, ratings: int = 0, rating: float = 0.0, group=CHECKPOINT) -> Standing:
+def standing(
+    name: str, downloads: int, ratings: int = 0, rating: float = 0.0, group: tuple[str, str] = CHECKPOINT
+) -> Standing:
     return Standing(name, group, Stats(downloads=downloads, ratings=ratings, rating=rating))
 
 
@@ -67,13 +69,13 @@ def test_a_share_of_zero_drops_nothing() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"downloads": 1.0}, {"downloads": -0.1}, {"rating": float("nan")}])
-def test_a_share_is_below_one(wrong) -> None:
+def test_a_share_is_below_one(wrong: dict[str, float]) -> None:
     with pytest.raises(BadInput, match="lies in 0 <= share < 1"):
         Quality(**wrong)
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.floats(0, 0.99))
-def test_at_most_the_share_is_dropped_and_from_below(downloads, share) -> None:
+def test_at_most_the_share_is_dropped_and_from_below(downloads: list[int], share: float) -> None:
     group = [standing(str(i), count) for i, count in enumerate(downloads)]
     places = {int(name) for name in low_quality(group, Quality(share, 0))}
     assert len(places) <= share * len(group)

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ def test_numbers_may_be_text_and_out_of_range_is_none() -> None:
         ({"Size": "garbled"}, (1024, 1536)),
     ],
 )
-def test_the_size_is_as_generated(meta, size) -> None:
+def test_the_size_is_as_generated(meta: dict[str, Any], size: tuple[int, int]) -> None:
     picture = sample(image(1, meta=meta, width=1024, height=1536), 10)
     assert (picture.width, picture.height) == size
 
@@ -90,7 +91,7 @@ def test_samplers(name: str | int | None, schedule: str | None, expected: str | 
 
 
 @given(st.sampled_from(SAMPLERS))
-def test_every_known_sampler_keeps_its_name(name) -> None:
+def test_every_known_sampler_keeps_its_name(name: str) -> None:
     assert of(sampler=name).joined_sampler == name
     assert of(sampler=name.upper()).joined_sampler == name
 
@@ -203,19 +204,19 @@ def test_plain_words() -> None:
     assert plain(r"emma \(series\), 16:9") == "emma (series), 16:9"
 
 
-def letters(text):
+def letters(text: str) -> str:
     return "".join(filter(str.isalpha, text))
 
 
 @given(st.text("ab é水_-.,()[]{}", max_size=60))
-def test_plain_words_keep_every_letter_and_no_bracket(text) -> None:
+def test_plain_words_keep_every_letter_and_no_bracket(text: str) -> None:
     clean = plain(text)
     assert letters(clean) == letters(text)
     assert not set(clean) & set("()[]{}")
 
 
 @given(st.text(max_size=200))
-def test_cleaning_survives_any_text(text) -> None:
+def test_cleaning_survives_any_text(text: str) -> None:
     is_sfw(text)
     plain(text)
     assert "<lora:" not in strip_lora_tags(text + "<lora:a:1>")

@@ -59,7 +59,7 @@ def test_prompts_without_words_are_kept_apart() -> None:
     st.lists(st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=9), max_size=14),
     st.sampled_from([0.34, 0.5, 0.6, 0.7, 0.85, 1.0]),
 )
-def test_clusters_are_exactly_those_of_all_pairs(bags, threshold) -> None:
+def test_clusters_are_exactly_those_of_all_pairs(bags: list[list[str]], threshold: float) -> None:
     prompts = [" ".join(bag) for bag in bags]
     sets = [frozenset(bag) for bag in bags]
     group = list(range(len(sets)))

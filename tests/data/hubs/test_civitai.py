@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any, TypeVar
 
 import httpx
 import pytest
-from invented_hub import Hub, fail
+from invented_hub import Answer, Hub, fail
 
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
 from diffagent.data.hubs.answers import bare_hash, flat_meta
-from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, api_host
+from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, Page, api_host
 from diffagent.data.retries import retry_after
 
-HTML = (200, {"Content-Type": "text/html"}, b"<html>maintenance</html>")
-TRUNCATED = (200, {"Content-Type": "application/json", "Content-Length": "99"}, b'{"items": [')
-DAMAGED = (200, {"Content-Type": "application/json"}, b'{"items": [')
-EMPTY = (200, {"Content-Type": "application/json"}, b'{"items": [], "metadata": {}}')
+HTML: Answer = (200, {"Content-Type": "text/html"}, b"<html>maintenance</html>")
+TRUNCATED: Answer = (200, {"Content-Type": "application/json", "Content-Length": "99"}, b'{"items": [')
+DAMAGED: Answer = (200, {"Content-Type": "application/json"}, b'{"items": [')
+EMPTY: Answer = (200, {"Content-Type": "application/json"}, b'{"items": [], "metadata": {}}')
+T = TypeVar("T")
 
 
-def ask(hub, call, **options):
+def ask(hub: Hub, call: Callable[[CivitaiClient], Awaitable[T]], **options: Any) -> T:
     """What ``call(client)`` answers, without waiting between tries."""
 
-    async def run():
+    async def run() -> T:
         settings = {"rate": 0, "backoff": 0.001, "transport": hub.transport(), **options}
         async with CivitaiClient("http://127.0.0.1", **settings) as client:
             return await call(client)
@@ -34,7 +37,7 @@ def ask(hub, call, **options):
 
 
 @pytest.mark.parametrize("bad", [HTML, TRUNCATED, DAMAGED, (503, {}, b""), (429, {}, b""), (500, {}, b"")])
-def test_a_fault_of_the_moment_is_asked_again(bad) -> None:
+def test_a_fault_of_the_moment_is_asked_again(bad: Answer) -> None:
     hub = Hub(wrong=lambda number, path: bad if number < 4 else None)
     page = ask(hub, lambda client: client.models())
     assert len(page.items) == 30
@@ -48,7 +51,7 @@ def test_dropped_connections_are_asked_again() -> None:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         return httpx.Response(200, headers=EMPTY[1], content=EMPTY[2])
 
-    async def run():
+    async def run() -> Page:
         transport = httpx.MockTransport(drop_twice)
         async with CivitaiClient("http://127.0.0.1", rate=0, backoff=0.001, transport=transport) as client:
             return await client.models()
@@ -68,11 +71,11 @@ def test_a_fault_that_stays_is_one_clear_error() -> None:
 def test_retry_after_holds_back_every_request() -> None:
     times = []
 
-    def too_many_at_first(number, path):
+    def too_many_at_first(number: int, path: str) -> Answer | None:
         times.append(time.monotonic())
         return fail(429, Retry_After="1") if number == 1 else None
 
-    async def three(client) -> None:
+    async def three(client: CivitaiClient) -> None:
         first = asyncio.create_task(client.models())
         await asyncio.sleep(0.1)
         await asyncio.gather(first, client.models(), client.models())
@@ -101,7 +104,7 @@ def test_the_rate_is_kept() -> None:
     times = []
     hub = Hub(wrong=lambda number, path: times.append(time.monotonic()))
 
-    async def twelve(client) -> None:
+    async def twelve(client: CivitaiClient) -> None:
         await asyncio.gather(*(client.models() for _ in range(12)))
 
     ask(hub, twelve, rate=20, concurrency=6)

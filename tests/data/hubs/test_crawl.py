@@ -9,26 +9,26 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from crawl_runs import COMMAND, DATA, crawl_url, files
-from invented_hub import Hub, Serve, fail, invented_model
+from invented_hub import Answer, Hub, Serve, fail, invented_model
 
 from diffagent.data.errors import BadInput, CrawlError
 from diffagent.data.hubs.civitai import CivitaiClient
-from diffagent.data.hubs.crawl import CrawlOptions, crawl
+from diffagent.data.hubs.crawl import CrawlOptions, CrawlSummary, crawl
 from diffagent.data.hubs.crawl_state import CrawlState
 from diffagent.data.hubs.raw import RawFolder
 
 FAULTS = "429=0.05,503=0.03,html=0.02,drop=0.02,slow=0.01,truncate=0.01"
 
 
-def crawl_hub(hub, folder, *, key=None, **options):
-    async def run():
+def crawl_hub(hub: Hub, folder: Path, *, key: str | None = None, **options: Any) -> CrawlSummary:
+    async def run() -> CrawlSummary:
         transport = hub.transport()
         async with CivitaiClient(
             "http://127.0.0.1", rate=0, backoff=0.001, key=key, transport=transport
@@ -38,17 +38,17 @@ def crawl_hub(hub, folder, *, key=None, **options):
     return asyncio.run(run())
 
 
-def build(raw, out):
+def build(raw: Path, out: Path) -> dict[str, bytes]:
     """Builds DABench without the embeddings; its files."""
     subprocess.run(build_command(raw, out), check=True, capture_output=True)
     return files(out)
 
 
-def build_command(raw, out):
+def build_command(raw: Path, out: Path) -> list[str]:
     return [*DATA, "build", str(raw), "-o", str(out), "--no-novel"]
 
 
-def models(folder):
+def models(folder: Path) -> dict[int, dict[str, Any]]:
     return {model["id"]: model for model in RawFolder(folder).models()}
 
 
@@ -104,7 +104,7 @@ def test_types_and_limit_and_since_narrow(tmp_path: Path) -> None:
     assert since.requests < 6
 
 
-def models_of(summary, folder):
+def models_of(summary: CrawlSummary, folder: Path) -> set[int]:
     ids = set(models(folder))
     assert len(ids) == summary.models
     return ids
@@ -193,7 +193,7 @@ def test_other_types_need_another_folder(tmp_path: Path) -> None:
 
 
 def test_a_gated_version_is_recorded_and_skipped_and_asked_again_with_a_key(tmp_path: Path) -> None:
-    def gate(number, path):
+    def gate(number: int, path: str) -> Answer | None:
         return fail(401) if "modelVersionId=31&" in path else None
 
     hub = Hub(meta_in=frozenset({"images"}), wrong=gate)
@@ -212,7 +212,7 @@ def test_a_stale_cursor_starts_the_listing_again_and_loses_nothing(tmp_path: Pat
     class Cut(Exception):
         pass
 
-    def cut(number, path):
+    def cut(number: int, path: str) -> Answer | None:
         if number == 4:
             raise Cut
         return None
@@ -235,7 +235,7 @@ def test_a_stale_cursor_on_an_update_does_not_hide_later_pages(tmp_path: Path) -
     class Cut(Exception):
         pass
 
-    def cut(number, path):
+    def cut(number: int, path: str) -> Answer | None:
         if number == 2:
             raise Cut
         return None
@@ -282,7 +282,7 @@ def test_the_key_is_written_nowhere(serve: Serve, tmp_path: Path) -> None:
 # --- killed ---------------------------------------------------------------------------------
 
 
-def kill_again_and_again(command, sign, times, longest, seed) -> None:
+def kill_again_and_again(command: Sequence[str], sign: Path, times: int, longest: float, seed: int) -> None:
     """Starts the command and kills it (SIGKILL) a random time after ``sign`` is there; ``times`` over."""
     moments = random.Random(seed)
     for _ in range(times):
@@ -293,14 +293,14 @@ def kill_again_and_again(command, sign, times, longest, seed) -> None:
             process.send_signal(signal.SIGKILL)
 
 
-def kill_crawls(url, folder, times, longest, seed) -> None:
+def kill_crawls(url: str, folder: Path, times: int, longest: float, seed: int) -> None:
     command = [*COMMAND, "--url", url, "-o", str(folder), "--rate", "0"]
     kill_again_and_again(command, folder / "state.sqlite", times, longest, seed)
 
 
 @pytest.mark.wide
 def test_killed_at_random_moments_the_bytes_are_the_same(serve: Serve, tmp_path: Path) -> None:
-    def slow(number, path) -> None:
+    def slow(number: int, path: str) -> None:
         time.sleep(0.01)
 
     many = [invented_model(number) for number in range(1, 101)]

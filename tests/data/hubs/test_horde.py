@@ -32,13 +32,13 @@ STYLES = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path):
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "models.jsonl").write_text("\n".join(json.dumps(model) for model in MODELS) + "\n")
     (tmp_path / "styles.json").write_text(json.dumps(STYLES))
     return tmp_path
 
 
-def test_models_come_by_name_with_their_styles(folder) -> None:
+def test_models_come_by_name_with_their_styles(folder: Path) -> None:
     alpha, zeta = read_horde(folder)
     assert (alpha.name, alpha.sha256, alpha.inpainting) == ("Alpha", "ab" * 32, True)
     assert (alpha.civitai_model, alpha.civitai_version) == (12, 34)
@@ -73,11 +73,11 @@ def test_samplers_are_spelled_as_a_call_spells_them() -> None:
         (None, (None, None)),
     ],
 )
-def test_ids_are_read_from_the_home_page(homepage: str | None, ids) -> None:
+def test_ids_are_read_from_the_home_page(homepage: str | None, ids: tuple[int | None, int | None]) -> None:
     assert civitai_ids(homepage) == ids
 
 
-def test_the_command_keeps_them_in_the_raw_folder(folder, tmp_path: Path) -> None:
+def test_the_command_keeps_them_in_the_raw_folder(folder: Path, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     outcome = CliRunner().invoke(data, ["crawl", "--source", "horde", "--url", str(folder), "-o", str(raw)])
     assert outcome.exit_code == 0, outcome.output
@@ -95,7 +95,7 @@ def test_the_command_keeps_them_in_the_raw_folder(folder, tmp_path: Path) -> Non
         ("styles.json", "[]", "is not a JSON object"),
     ],
 )
-def test_what_is_missing_or_garbled_is_named(folder, name: str, text: str | None, message: str) -> None:
+def test_what_is_missing_or_garbled_is_named(folder: Path, name: str, text: str | None, message: str) -> None:
     (folder / name).unlink()
     if text is not None:
         (folder / name).write_text(text)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from safetensors.numpy import save_file
 
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.civitai import CivitaiClient
-from diffagent.data.hubs.installed import identify, read_installed
+from diffagent.data.hubs.installed import InstalledModel, identify, read_installed
 from diffagent.data.hubs.raw import RawFolder
 from diffagent.serving.commands.data import data
 
@@ -38,7 +39,7 @@ def lora(width: int) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path):
+def folder(tmp_path: Path) -> Path:
     root = tmp_path / "models"
     for name, tensors in {
         "checkpoints/sd1.safetensors": checkpoint(768),
@@ -56,11 +57,11 @@ def folder(tmp_path: Path):
     return root
 
 
-def by_name(models):
+def by_name(models: Iterable[InstalledModel]) -> dict[str, InstalledModel]:
     return {Path(model.path).stem: model for model in models}
 
 
-def test_headers_tell_type_and_base_model(folder, tmp_path: Path) -> None:
+def test_headers_tell_type_and_base_model(folder: Path, tmp_path: Path) -> None:
     models = by_name(read_installed(folder, tmp_path))
     assert {name: (model.type, model.base_model) for name, model in models.items()} == {
         "sd1": ("Checkpoint", "SD 1.5"), "sdxl": ("Checkpoint", "SDXL 1.0"),
@@ -73,7 +74,7 @@ def test_headers_tell_type_and_base_model(folder, tmp_path: Path) -> None:
     assert (models["style"].sha256, models["style"].autov2) == (digest, digest[:10])
 
 
-def test_pickles_are_listed_and_never_opened(folder, tmp_path: Path) -> None:
+def test_pickles_are_listed_and_never_opened(folder: Path, tmp_path: Path) -> None:
     pickle = folder / "checkpoints" / "old.CKPT"
     pickle.unlink()
     os.mkfifo(pickle)  # opening it would wait for ever; it is no file either
@@ -85,7 +86,7 @@ def test_pickles_are_listed_and_never_opened(folder, tmp_path: Path) -> None:
 
 
 def test_hashes_are_cached_until_the_file_changes(
-    folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = by_name(read_installed(folder, tmp_path))
     real, hashed = hashlib.file_digest, []
@@ -97,7 +98,7 @@ def test_hashes_are_cached_until_the_file_changes(
     assert len(hashed) == 1
 
 
-def test_links_that_lead_in_a_circle_end(folder, tmp_path: Path) -> None:
+def test_links_that_lead_in_a_circle_end(folder: Path, tmp_path: Path) -> None:
     (folder / "Lora" / "again").symlink_to(folder)
     assert len(read_installed(folder, tmp_path)) == 8
 
@@ -107,7 +108,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         read_installed(tmp_path / "missing", tmp_path)
 
 
-def hub_with(path):
+def hub_with(path: Path) -> Hub:
     """A hub that knows the file at ``path`` as that of version 51."""
     models = [invented_model(number) for number in range(1, 11)]
     digest = hashlib.sha256(path.read_bytes()).hexdigest().upper()
@@ -115,10 +116,10 @@ def hub_with(path):
     return Hub(models=models)
 
 
-def test_hashes_are_identified_in_one_request(folder, tmp_path: Path) -> None:
+def test_hashes_are_identified_in_one_request(folder: Path, tmp_path: Path) -> None:
     hub = hub_with(folder / "Lora" / "style.safetensors")
 
-    async def run():
+    async def run() -> list[InstalledModel]:
         async with CivitaiClient("http://127.0.0.1", rate=0, transport=hub.transport()) as client:
             return await identify(read_installed(folder, tmp_path), client)
 
@@ -129,7 +130,7 @@ def test_hashes_are_identified_in_one_request(folder, tmp_path: Path) -> None:
 
 
 def test_the_command_crawls_only_what_is_installed(
-    folder, tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     hub = hub_with(folder / "Lora" / "style.safetensors")

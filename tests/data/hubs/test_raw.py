@@ -64,7 +64,7 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", json.dumps({"format": 99})])
-def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text) -> None:
+def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(CrawlError, match=r"manifest\.json is"):
         read_manifest(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from safetensors.numpy import save_file
 
 from diffagent.data.library.headers import BadHeader, read_header
 from diffagent.data.library.previews import read_text
-from diffagent.data.library.sidecars import beside, of_modelspec, read_notes
+from diffagent.data.library.sidecars import Notes, beside, of_modelspec, read_notes
 from diffagent.data.library.training import of_training
 
 VERSION = {
@@ -66,7 +67,7 @@ def test_gguf_shapes_are_in_pytorchs_order(tmp_path: Path) -> None:
         read_header(path)
 
 
-def entry(shape, start, end, dtype="F16"):
+def entry(shape: list[int], start: int, end: int, dtype: str = "F16") -> dict[str, Any]:
     return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
 
 
@@ -86,7 +87,7 @@ def entry(shape, start, end, dtype="F16"):
         ([1], 0, "not a JSON object"),
     ],
 )
-def test_headers_that_lie_are_refused(tmp_path: Path, table, room: int, word: str) -> None:
+def test_headers_that_lie_are_refused(tmp_path: Path, table: dict[str, Any], room: int, word: str) -> None:
     text = json.dumps(table).encode()
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(room))
@@ -116,7 +117,7 @@ def test_headers_that_lie_are_refused(tmp_path: Path, table, room: int, word: st
         (b"GGUF\x03\0\0\0" + bytes(7), "half-copied"),
     ],
 )
-def test_what_is_no_model_is_named(tmp_path: Path, data, word: str) -> None:
+def test_what_is_no_model_is_named(tmp_path: Path, data: bytes, word: str) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
     with pytest.raises(BadHeader, match=word):
@@ -138,7 +139,7 @@ def test_long_pictures_in_the_metadata_are_dropped(tmp_path: Path) -> None:
     assert read_header(tmp_path / "a.safetensors").metadata == {"modelspec.title": "Ink"}
 
 
-def notes_of(tmp_path: Path, **files: object):
+def notes_of(tmp_path: Path, **files: object) -> Notes:
     for suffix, data in files.items():
         (tmp_path / ("ink." + suffix.replace("_", "."))).write_text(json.dumps(data), "utf-8")
     names = beside("ink", [path.name for path in tmp_path.iterdir()])
@@ -233,7 +234,7 @@ def test_swarmui(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{", '{"a": 1}', "[" * 100_000, '{"files": 3, "images": "x", "id": []}']
 )
-def test_damaged_sidecars_are_passed_over(tmp_path: Path, text) -> None:
+def test_damaged_sidecars_are_passed_over(tmp_path: Path, text: str) -> None:
     for suffix in ("civitai.info", "json", "metadata.json", "cm-info.json", "swarm.json"):
         (tmp_path / f"ink.{suffix}").write_text(text)
     notes = notes_of(tmp_path)

@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from library_files import parts, prefixed, write, write_folder, write_gguf
 from safetensors.numpy import save_file
 
 from diffagent.data.errors import BadInput
-from diffagent.data.library.entries import shelve
+from diffagent.data.library.entries import Line, shelve
 from diffagent.data.library.scan import Problems, read_file, scan
 from diffagent.data.library.state import Override, State
 
@@ -24,18 +25,18 @@ SMALL = {"double_blocks.0.img_attn.proj.weight": np.zeros((2, 2), np.float16)}
 
 
 @pytest.fixture
-def state(tmp_path: Path):
+def state(tmp_path: Path) -> Iterator[State]:
     with State.open(tmp_path / "state") as store:
         yield store
 
 
-def lines_of(state, root):
+def lines_of(state: State, root: Path) -> tuple[dict[str, Line], int, list[str]]:
     problems = Problems()
     count = sum(was_read for _, was_read in scan(state, [root], problems))
     return {line.shown: line for line in shelve(state.files).lines}, count, problems.lines
 
 
-def test_every_file_is_told_for_what_it_is(tmp_path: Path, state) -> None:
+def test_every_file_is_told_for_what_it_is(tmp_path: Path, state: State) -> None:
     items = write_folder(tmp_path / "models")
     lines, count, problems = lines_of(state, tmp_path / "models")
     facts = {name: (line.kind, line.base.name, line.usable) for name, line in lines.items()}
@@ -46,7 +47,7 @@ def test_every_file_is_told_for_what_it_is(tmp_path: Path, state) -> None:
     assert problems == []
 
 
-def test_a_second_scan_reads_what_changed_and_forgets_what_is_gone(tmp_path: Path, state) -> None:
+def test_a_second_scan_reads_what_changed_and_forgets_what_is_gone(tmp_path: Path, state: State) -> None:
     root = tmp_path / "models"
     for name in ("one", "two", "three"):
         save_file(SMALL, _made(root / f"{name}.safetensors"))
@@ -62,7 +63,7 @@ def test_a_second_scan_reads_what_changed_and_forgets_what_is_gone(tmp_path: Pat
     assert entry.notes.trigger_words == ("inkfox",)
 
 
-def test_links_are_followed_and_lead_round_once(tmp_path: Path, state) -> None:
+def test_links_are_followed_and_lead_round_once(tmp_path: Path, state: State) -> None:
     root, elsewhere = tmp_path / "models", tmp_path / "elsewhere"
     save_file(SMALL, _made(elsewhere / "linked.safetensors"))
     root.mkdir()
@@ -77,7 +78,7 @@ def test_links_are_followed_and_lead_round_once(tmp_path: Path, state) -> None:
     assert problems == []
 
 
-def test_a_gguf_file_is_usable_where_its_loaders_are(tmp_path: Path, state) -> None:
+def test_a_gguf_file_is_usable_where_its_loaders_are(tmp_path: Path, state: State) -> None:
     root = tmp_path / "models"
     for name, part, arch in (("fl", "flux_dev", "flux"), ("qw", "qwen_image", "qwen_image")):
         write_gguf(_made(root / f"unet/{name}-Q4_0.gguf"), parts()[part], arch)
@@ -91,7 +92,7 @@ def test_a_gguf_file_is_usable_where_its_loaders_are(tmp_path: Path, state) -> N
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_may_not_be_read_is_told(tmp_path: Path, state) -> None:
+def test_what_may_not_be_read_is_told(tmp_path: Path, state: State) -> None:
     root = tmp_path / "models"
     save_file(SMALL, _made(root / "mine.safetensors"))
     save_file(SMALL, _made(root / "closed" / "other.safetensors"))
@@ -106,7 +107,7 @@ def test_what_may_not_be_read_is_told(tmp_path: Path, state) -> None:
     assert "no permission" in problems[0]
 
 
-def test_names_in_many_scripts_and_names_that_are_no_text(tmp_path: Path, state) -> None:
+def test_names_in_many_scripts_and_names_that_are_no_text(tmp_path: Path, state: State) -> None:
     root = tmp_path / "models"
     names = [
         "墨 风格",
@@ -131,12 +132,12 @@ def test_names_in_many_scripts_and_names_that_are_no_text(tmp_path: Path, state)
     assert lines_of(state, root)[1] == 0
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path, state) -> None:
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path, state: State) -> None:
     with pytest.raises(BadInput, match="is not a folder: give the models folder"):
         list(scan(state, [tmp_path / "missing"], Problems()))
 
 
-def test_a_folder_above_takes_in_the_one_below(tmp_path: Path, state) -> None:
+def test_a_folder_above_takes_in_the_one_below(tmp_path: Path, state: State) -> None:
     save_file(SMALL, _made(tmp_path / "models" / "loras" / "a.safetensors"))
     list(scan(state, [tmp_path / "models" / "loras"], Problems()))
     list(scan(state, [tmp_path / "models"], Problems()))
@@ -144,7 +145,7 @@ def test_a_folder_above_takes_in_the_one_below(tmp_path: Path, state) -> None:
     assert [file.shown for file in state.files()] == ["loras/a.safetensors"]
 
 
-def test_files_that_differ_behind_one_header_have_names_of_their_own(tmp_path: Path, state) -> None:
+def test_files_that_differ_behind_one_header_have_names_of_their_own(tmp_path: Path, state: State) -> None:
     root = tmp_path / "models"
     sd15 = {"model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768),
             "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3)}  # fmt: skip
@@ -159,7 +160,7 @@ def test_files_that_differ_behind_one_header_have_names_of_their_own(tmp_path: P
     assert lines["two.safetensors"].why == "a copy of two-again.safetensors"
 
 
-def test_the_users_word_wins_and_moves_with_the_file(tmp_path: Path, state) -> None:
+def test_the_users_word_wins_and_moves_with_the_file(tmp_path: Path, state: State) -> None:
     root = tmp_path / "models"
     write(root / "a.safetensors", parts()["sdxl_diffusers"])
     lines, _, _ = lines_of(state, root)

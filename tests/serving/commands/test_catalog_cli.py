@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invented_items import file, image, item, sha256, version
@@ -20,25 +22,27 @@ from diffagent.serving.cli import main
 from diffagent.serving.commands.tables import cut, facts, table, width
 
 CARD = {"name": "Mine", "type": "LoRA", "base_model": "SD 1.5", "air": "urn:air:sd1:lora:huggingface:me/mine"}
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run a command line: (exit status, stdout, stderr)."""
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(TextEncoder, "load", classmethod(lambda cls, name="": WordEncoder()))
     monkeypatch.setattr(PlainReader, "load", classmethod(lambda cls, path=None: unsure_reader()))
 
-    def run(*args):
+    def run(*args: object) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as caught:
             main(["catalog", *map(str, args)])
         printed = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
         return caught.value.code, printed.out, printed.err
 
     return run
 
 
-def test_list(run, catalog_path: Path) -> None:
+def test_list(run: Run, catalog_path: Path) -> None:
     status, out, err = run("list", "--catalog", catalog_path)
     lines = out.splitlines()
     assert status == 0
@@ -51,7 +55,7 @@ def test_list(run, catalog_path: Path) -> None:
     assert (len(out.splitlines()), err) == (3, "2 of 5; --limit 0 lists all\n")
 
 
-def test_list_filters_and_json(run, catalog_path: Path) -> None:
+def test_list_filters_and_json(run: Run, catalog_path: Path) -> None:
     options = ("--catalog", catalog_path, "--json")
     names = [json.loads(line)["name"] for line in run("list", *options)[1].splitlines()]
     assert len(names) == 5
@@ -64,7 +68,7 @@ def test_list_filters_and_json(run, catalog_path: Path) -> None:
     assert err.startswith("diffagent: no base model 'sd7' is supported: the nearest are ")
 
 
-def test_search(run, catalog_path: Path) -> None:
+def test_search(run: Run, catalog_path: Path) -> None:
     status, out, _ = run("search", "pixel", "art", "--catalog", catalog_path, "--json")
     assert status == 0
     assert {json.loads(line)["name"] for line in out.splitlines()} == {"Tiny Pixels", "Old Pickle"}
@@ -73,7 +77,7 @@ def test_search(run, catalog_path: Path) -> None:
     assert err.startswith("nothing matches 'zeppelin'")
 
 
-def test_show(run, catalog_path: Path) -> None:
+def test_show(run: Run, catalog_path: Path) -> None:
     status, out, _ = run("show", "33.safetensors", "--catalog", catalog_path)
     assert status == 0
     assert "trigger words" in out
@@ -89,14 +93,14 @@ def test_show(run, catalog_path: Path) -> None:
     )
 
 
-def test_stats(run, catalog_path: Path) -> None:
+def test_stats(run: Run, catalog_path: Path) -> None:
     status, out, _ = run("stats", "--catalog", catalog_path, "--json")
     stats = json.loads(out)
     assert (status, stats["entries"], stats["type"]) == (0, 5, {"Checkpoint": 4, "LoRA": 1})
     assert "images may be sold" in run("stats", "--catalog", catalog_path)[1]
 
 
-def test_add_reports_bad_rows_and_adds_the_others(run, catalog_path: Path, tmp_path: Path) -> None:
+def test_add_reports_bad_rows_and_adds_the_others(run: Run, catalog_path: Path, tmp_path: Path) -> None:
     lora = item(
         91, version(910, image(1, "x <lora:a:1>", {"Model hash": "ee" * 5})), type="LORA", name="Added LoRA"
     )
@@ -131,7 +135,7 @@ def test_add_reports_bad_rows_and_adds_the_others(run, catalog_path: Path, tmp_p
         assert len(list(catalog.features(KIND))) == 8
 
 
-def test_an_added_lora_finds_checkpoints_of_the_catalog(run, catalog_path: Path, tmp_path: Path) -> None:
+def test_an_added_lora_finds_checkpoints_of_the_catalog(run: Run, catalog_path: Path, tmp_path: Path) -> None:
     base = {
         **CARD,
         "name": "Base",
@@ -148,14 +152,14 @@ def test_an_added_lora_finds_checkpoints_of_the_catalog(run, catalog_path: Path,
         assert catalog.find("91").usage.checkpoints == {"urn:air:sd1:checkpoint:horde:Base": 1}
 
 
-def test_the_shipped_catalog_is_read_only(run, tmp_path: Path) -> None:
+def test_the_shipped_catalog_is_read_only(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps(CARD))
     status, out, err = run("add", tmp_path / "a.json")
     assert (status, out) == (2, "")
     assert err.startswith("diffagent: the catalog that ships is read-only: give a copy")
 
 
-def test_import(run, tmp_path: Path) -> None:
+def test_import(run: Run, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
     prompts = (
@@ -201,7 +205,7 @@ def test_import(run, tmp_path: Path) -> None:
         (("add", "none.json", "--catalog", "c.sqlite"), 2, "does not exist"),
     ],
 )
-def test_wrong_usage(run, args, status: int, message: str) -> None:
+def test_wrong_usage(run: Run, args: tuple[object, ...], status: int, message: str) -> None:
     code, out, err = run(*args)
     assert (code, out) == (status, "")
     assert err.startswith("diffagent: ")
@@ -223,7 +227,7 @@ def test_wrong_usage(run, args, status: int, message: str) -> None:
         ({"extra": 1}, "extra: Extra inputs"),
     ],
 )
-def test_cards_that_are_refused(change, message: str) -> None:
+def test_cards_that_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         card_from_json({**CARD, **change})
     with pytest.raises(BadInput, match="name: Field required"):

@@ -390,7 +390,9 @@ def test_get_throws_away_what_is_another_file(home: Path, models: Path, hub: tup
         (("mine",), "LoRA", "lora", ""),
     ],
 )
-def test_programs_folders_are_known(tmp_path: Path, folders, kind: str, air: str, shown: str) -> None:
+def test_programs_folders_are_known(
+    tmp_path: Path, folders: tuple[str, ...], kind: str, air: str, shown: str
+) -> None:
     for name in folders:
         (tmp_path / name).mkdir()
     card = Card("a", kind, "SD 1.5", f"urn:air:sd1:{air}:civitai:1@2", 1, 2, file_name="a.safetensors")

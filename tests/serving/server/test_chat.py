@@ -11,7 +11,7 @@ import httpx
 import openai
 import pytest
 from image_servers import picture
-from server_runs import HeldEngine
+from server_runs import HeldEngine, Serve
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
@@ -99,7 +99,7 @@ def test_the_clients_own_stream_helper_agrees(official: openai.OpenAI) -> None:
     assert T2ICall.parse(final.choices[0].message.content or "").prompt == "a lake"
 
 
-def test_usage_is_stated_where_the_engine_counts(make_agent: Callable[..., Agent], serve) -> None:
+def test_usage_is_stated_where_the_engine_counts(make_agent: Callable[..., Agent], serve: Serve) -> None:
     engine = HeldEngine()
     engine.gate.set()
     with serve(make_agent(engine)) as client:
@@ -235,7 +235,7 @@ def test_an_unknown_model_is_not_found(official: openai.OpenAI) -> None:
         official.chat.completions.create(model="gpt-9", messages=[user("a fox")])
 
 
-def test_images_of_a_message_reach_the_agent(make_agent: Callable[..., Agent], serve) -> None:
+def test_images_of_a_message_reach_the_agent(make_agent: Callable[..., Agent], serve: Serve) -> None:
     requests: list[Any] = []
 
     class Looks(Agent):
