@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,7 +43,8 @@ from diffagent.data.catalog.cards import entries, survey
 from diffagent.data.catalog.filters import REASONS, Funnel, Scope, judge, passing
 from diffagent.data.catalog.quality import Quality, low_quality
 from diffagent.data.errors import BadInput, CrawlError
-from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, Page
+from diffagent.data.hubs.answers import Page
+from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient
 from diffagent.data.hubs.crawl import CrawlOptions, CrawlSummary, crawl
 from diffagent.data.hubs.odd_rows import sound
 from diffagent.data.hubs.raw import RawFolder
@@ -239,12 +241,17 @@ def test_an_api_that_is_down_ends_the_run_and_loses_nothing(tmp_path: Path) -> N
 def test_other_endpoints() -> None:
     hub = Civitai2026([drawn_model(1), drawn_model(2)])
     digest = sha("drawn22.safetensors")
-    assert ask(hub, lambda client: client.model(2))["name"] == "Drawn 2 灯台"
+    model = ask(hub, lambda client: client.model(2))
+    assert model is not None
+    assert model["name"] == "Drawn 2 灯台"
     assert ask(hub, lambda client: client.model(9)) is None
     version_ = ask(hub, lambda client: client.version(22))
+    assert version_ is not None
     assert [image["id"] for image in version_["images"]] == [2200, 2201, 2203]  # out of their URLs
-    assert ask(hub, lambda client: client.version_by_hash(digest[:10]))["id"] == 22
-    assert ask(hub, lambda client: client.version_by_hash(sha("drawn22.safetensors3")[:12]))["id"] == 22
+    for value in (digest[:10], sha("drawn22.safetensors3")[:12]):
+        found = ask(hub, partial(CivitaiClient.version_by_hash, value=value))
+        assert found is not None
+        assert found["id"] == 22
     assert "Sketch" in ask(hub, lambda client: client.enums())["ModelType"]
 
 
@@ -340,7 +347,7 @@ PLACES = sorted(places(FULL), key=repr)
 def test_any_value_in_any_field_ends_nothing(changes: list[tuple[tuple[str | int, ...], object]]) -> None:
     row = copy.deepcopy(FULL)
     for path, value in changes:
-        inner = row
+        inner: Any = row
         try:
             for key in path[:-1]:
                 inner = inner[key]
@@ -357,7 +364,7 @@ def test_any_value_in_any_field_ends_nothing(changes: list[tuple[tuple[str | int
 
 
 @given(VALUES)
-def test_anything_in_place_of_a_row_is_an_odd_row(value: object) -> None:
+def test_anything_in_place_of_a_row_is_an_odd_row(value: Any) -> None:
     assert judge(value).reason == "odd row"
     assert judge({**FULL, "modelVersions": [value]}).reason in ("no version", "base model", "odd row")
 
@@ -552,13 +559,14 @@ def test_hidden_downloads_are_unknown_not_none() -> None:
     hidden = [drawn_version(n, stats={"downloadCount": None, "thumbsUpCount": 1}) for n in (12, 13)]
     (card,) = cards(listed(1, *hidden, stats=stats))
     assert (card.stats.downloads, card.stats.hidden) == (0, True)
-    assert (card.stats.ratings, card.stats.rating) == (100, pytest.approx(4.6))
+    assert card.stats.ratings == 100
+    assert card.stats.rating == pytest.approx(4.6)
     (card,) = cards(listed(1, drawn_version(12, stats={"downloadCount": 7}), drawn_version(13), stats=stats))
     assert (card.stats.downloads, card.stats.hidden) == (7 + 13, False)
 
 
 def test_the_quality_filter_goes_by_thumbs_and_spares_hidden_counts() -> None:
-    def model(number: int, downloads: int, up: int, down: int) -> Json:
+    def model(number: int, downloads: int | None, up: int, down: int) -> Json:
         counts = {"downloadCount": downloads, "thumbsUpCount": up, "thumbsDownCount": down}
         return listed(number, drawn_version(number * 10, stats={}), stats=counts)
 
@@ -592,7 +600,9 @@ def test_a_base_models_licence_may_forbid_what_an_uploader_allows(base: str, lev
 def test_sound_rows_are_left_as_they_are() -> None:
     row = listed(1)
     assert sound(row) is row
-    assert sound({**row, "id": "17"})["id"] == 17
+    mended = sound({**row, "id": "17"})
+    assert mended is not None
+    assert mended["id"] == 17
 
 
 def test_the_items_of_july_2025_become_entries() -> None:

@@ -14,7 +14,7 @@ from diffagent.data.hubs.answers import flat_meta
 from diffagent.data.records import LoraUse, Sample
 
 
-def of(meta: object, **changes: object) -> Sample:
+def of(meta: object, **changes: Any) -> Sample:
     picture = sample(drawn_image(7, **changes) | {"meta": meta}, 10)
     assert picture is not None
     return picture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,7 +31,7 @@ NOTHING = Wishes("a fox")
 FIELDS = ("size", "sampler", "steps", "cfg_scale")
 
 
-def card(**usage: dict[object, int]) -> Card:
+def card(**usage: Mapping[Any, int]) -> Card:
     return Card("Fox", "Checkpoint", "SD 1.5", "urn:air:sd1:checkpoint:civitai:1@2", usage=Usage(**usage))
 
 

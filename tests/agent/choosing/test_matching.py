@@ -140,7 +140,7 @@ def hub(*models: tuple[Card, list[Document]]) -> Matcher:
 
 
 # int8 steps of 1/360: 120 is a third, 60 a sixth
-THREE = (
+THREE: tuple[tuple[Card, list[Document]], ...] = (
     (
         card("Anna", tags=("fox",), stats=Stats(downloads=99, rating=4.1, ratings=30)),
         [doc("fox", (120, 0)), doc("snow", (0, 120))],
@@ -158,7 +158,9 @@ def columns(matcher: Matcher, requirement: Requirement) -> dict[str, list[float]
 
 
 def test_hidden_downloads_count_as_the_medians() -> None:
-    shown = [(card(name, stats=Stats(downloads=n)), []) for name, n in (("A", 9), ("B", 99), ("C", 999))]
+    shown: list[tuple[Card, list[Document]]] = [
+        (card(name, stats=Stats(downloads=n)), []) for name, n in (("A", 9), ("B", 99), ("C", 999))
+    ]
     table = columns(hub(*shown, (card("D", stats=Stats(hidden=True)), [])), ask("fox"))
     assert table["downloads"] == pytest.approx([math.log(n) for n in (10, 100, 1000, 100)], abs=1e-5)
 
@@ -235,7 +237,7 @@ def test_coverage_is_the_known_part_of_the_prompt_that_one_document_holds() -> N
 
 
 def test_what_horde_does_not_count_is_the_median_and_not_nothing() -> None:
-    counted = [(card("A", stats=Stats(n)), []) for n in (9, 99, 9999)]
+    counted: list[tuple[Card, list[Document]]] = [(card("A", stats=Stats(n)), []) for n in (9, 99, 9999)]
     matcher = hub(*counted, (card("Horde's", source="horde"), []))
     downloads = columns(matcher, ask("fox"))["downloads"]
     assert downloads == pytest.approx([math.log(10), math.log(100), math.log(10_000), math.log(100)])

@@ -46,7 +46,7 @@ def test_a_ranker_is_a_mixture_of_lines_plus_one_hidden_layer_over_standardised_
 
 def some_ranker() -> Ranker:
     rng, size = np.random.default_rng(5), len(FEATURES)
-    shapes = {
+    shapes: dict[str, int | tuple[int, ...]] = {
         "mean": size,
         "scale": size,
         "hidden": (2, size, 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker, plain_suitability, read_entries
@@ -250,7 +251,11 @@ def test_no_lora_answers_for_checkpoints_that_are_not_there(make_grown: MakeAgen
         subjects=["vexa qualmira"], needed=["vexaq"], breadth="narrow",
     )  # fmt: skip
     agent = make_grown((*NEWER, noob, vexa))
-    for options in ({"prompt": "a lighthouse", "base_model": "Pony"}, {"prompt": "a lighthouse, pony"}):
+    pony: tuple[dict[str, Any], ...] = (
+        {"prompt": "a lighthouse", "base_model": "Pony"},
+        {"prompt": "a lighthouse, pony"},
+    )
+    for options in pony:
         with pytest.raises(BadInput, match="Pony is asked for, but no model of it is in the catalog; the ne"):
             agent.call(**options)
     near = agent.call("a lighthouse", base_model="Pony", nearest=True)

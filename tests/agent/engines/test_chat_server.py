@@ -341,8 +341,10 @@ def test_a_real_server_reads_and_chooses() -> None:
     assert isinstance(engine, ChatServerEngine)
     rules = Reading.of("a fox in the snow")
     (line,) = engine.write_many([Writing(question("a fox in the snow"), rules.grammar(4.0), rules.line)])
+    assert isinstance(line, str)
     rules.grammar(4.0).parse(line)
     (letters,) = engine.choose_many([Choice(PROMPT, ("A", "B", "C"))])
     engine.remote.close()
+    assert isinstance(letters, list)
     assert max(letters) == pytest.approx(log(CONFIDENCE))
     assert engine.outside == 0

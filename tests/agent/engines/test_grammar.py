@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from math import inf, log
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -37,10 +38,10 @@ def vocabulary() -> Vocabulary:
 
 
 def accepts(grammar: Grammar, text: str) -> bool:
-    matcher = vocabulary().matcher(grammar)
+    matcher: Any = vocabulary().matcher(grammar)
     pieces = re.split("(<)", text)  # so that the name of a special token is spelled, not meant
     tokens = [token for piece in pieces for token in vocabulary()._tokenizer.tokenize_bytes(piece.encode())]
-    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
+    return bool(matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting())
 
 
 SAMPLE = Grammar(

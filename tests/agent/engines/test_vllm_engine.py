@@ -174,7 +174,7 @@ def test_an_agent_decides_the_same(
         {"prompt": f"{what}, number {n}"} for n in range(6) for what in ("pixel art of a fox", "oil harbour")
     ]
     requests.append({"prompt": " "})
-    one_by_one = make_agent(here, fusion).decide_many(requests)  # type: ignore[arg-type]
+    one_by_one = make_agent(here, fusion).decide_many(requests)
     there = make_agent(engine, fusion)
     together = there.decide_many(requests)
     assert isinstance(together[-1], BadPrompt)

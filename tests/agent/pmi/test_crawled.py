@@ -29,7 +29,7 @@ class Server:
     """Answers pictures; the first request of image 12 fails, 13 is gone."""
 
     def __init__(self) -> None:
-        self.asked = []
+        self.asked: list[int] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         number = int(request.url.path.strip("/"))
@@ -53,7 +53,8 @@ def raw(tmp_path: Path) -> RawFolder:
 
 
 def test_images_are_fetched_once_and_faults_reported(raw: RawFolder, tmp_path: Path) -> None:
-    server, messages = Server(), []
+    messages: list[str] = []
+    server = Server()
     examples = crawled_examples(raw, tmp_path / "kept", messages.append, 4, server.client(), pause=0)
     assert [example.file.stem for example in examples] == ["10", "11", "12"]
     assert {example.model for example in examples} == {"urn:air:sd1:checkpoint:civitai:1@7"}
@@ -68,14 +69,14 @@ def test_an_endless_answer_is_cut_off(
     raw: RawFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crawled, "MAX_BYTES", 100)
-    messages = []
+    messages: list[str] = []
     assert not crawled_examples(raw, tmp_path / "kept", messages.append, 1, Server().client(), pause=0)
     assert "more than 100 bytes" in messages[0]
 
 
 def test_models_that_the_catalog_lacks_are_left_out(raw: RawFolder, tmp_path: Path) -> None:
     examples = crawled_examples(raw, tmp_path / "kept", each=2, client=Server().client(), pause=0)
-    messages = []
+    messages: list[str] = []
     with pytest.raises(BadInput, match="no image could be read"):
         build(
             examples,

@@ -12,7 +12,7 @@ from diffagent.agent.pmi.exact import CHUNK, Floats, Task, distances, unit
 from diffagent.data.errors import BadInput
 
 
-def by_hand(features: Floats, task: Task, gamma: float) -> list[float]:
+def by_hand(features: Floats, task: Task, gamma: float) -> npt.NDArray[np.float64]:
     """Eq. 9 as it is printed, one kernel at a time, in float64."""
 
     def k(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:

@@ -93,7 +93,7 @@ def test_a_folder_of_folders_with_prompts_beside(tmp_path: Path, make: Callable[
 
 def test_a_broken_image_is_reported_and_left_out(manifest: Path, make: Callable[..., BuildReport]) -> None:
     (manifest.parent / "blue" / "000.png").write_bytes(b"oops")
-    messages = []
+    messages: list[str] = []
     built = make(manifest, report=messages.append)
     assert (built.images, built.failed) == (35, 1)
     assert "000.png is not a readable image" in messages[0]
@@ -105,8 +105,10 @@ def test_other_encoders_are_refused(
     monkeypatch.setattr(ColourEncoder, "digest", "00" * 32)
     with pytest.raises(BadSpecifications, match="image encoder colours"):
         make(manifest)
+    identifier = Identifier.beside(hub, ColourEncoder())
+    assert identifier is not None
     with pytest.raises(BadSpecifications, match="image encoder colours"):
-        Identifier.beside(hub, ColourEncoder()).identify([picture("blue", NEW)])
+        identifier.identify([picture("blue", NEW)])
 
 
 def test_images_are_identified(identifier: Identifier) -> None:
@@ -145,6 +147,7 @@ def test_the_space_is_kept_and_learnt_again_when_its_specifications_change(
     hub: Path, manifest: Path, make: Callable[..., BuildReport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = specification_file(hub)
+    assert path is not None
     content = space_path(path).read_bytes()
     with monkeypatch.context() as patched:
         patched.setattr(identifiers, "learn", lambda images: pytest.fail("the kept space fits"))
@@ -159,6 +162,7 @@ def test_the_space_is_kept_and_learnt_again_when_its_specifications_change(
 
 def test_the_pair_that_was_built_last_is_read(hub: Path) -> None:
     path = specification_file(hub)
+    assert path is not None
     other = specification_path(hub, "other", "words")
     other.write_bytes(path.read_bytes())
     os.utime(other, ns=(1, 1))
@@ -252,7 +256,7 @@ def test_prompts_that_cannot_be_read(tmp_path: Path) -> None:
         ("", "holds no images"),
     ],
 )
-def test_manifests_that_are_none(tmp_path: Path, line: str | bytes, reason: str) -> None:
+def test_manifests_that_are_none(tmp_path: Path, line: str, reason: str) -> None:
     (tmp_path / "manifest.jsonl").write_text(line + "\n", "utf-8")
     with pytest.raises(BadInput, match=reason):
         read_examples(tmp_path / "manifest.jsonl")

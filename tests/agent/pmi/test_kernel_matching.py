@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from random import Random
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,7 +30,7 @@ LOG2 = math.log(2)
 finite = st.floats(-3, 3, allow_subnormal=False).map(lambda x: round(x, 3))
 
 
-def points(images: Sequence[Sequence[float]], prompts: Sequence[Sequence[float]] | None = None) -> Points:
+def points(images: npt.ArrayLike, prompts: npt.ArrayLike | None = None) -> Points:
     return Points(np.array(images, float), None if prompts is None else np.array(prompts, float))
 
 
@@ -44,7 +45,7 @@ def specified(draw: st.DrawFn, least: int = 1, most: int = 4) -> Points:
 
 
 def distance(requirement: Points, specification: Points, gamma: float = 0.1) -> float:
-    return KernelMatcher([specification], gamma).distances(requirement)[0]
+    return float(KernelMatcher([specification], gamma).distances(requirement)[0])
 
 
 def test_kernel_of_two_points() -> None:
@@ -90,6 +91,7 @@ def test_the_order_of_images_does_not_matter(
     requirement: Points, specification: Points, random: Random
 ) -> None:
     def shuffled(sample: Points) -> Points:
+        assert sample.prompts is not None
         order = list(range(len(sample.images)))
         random.shuffle(order)
         return Points(sample.images[order], sample.prompts[order])
@@ -103,6 +105,7 @@ def test_the_order_of_images_does_not_matter(
 @given(specified(), specified())
 def test_duplicating_all_prompts_changes_nothing(requirement: Points, specification: Points) -> None:
     def twice(sample: Points) -> Points:
+        assert sample.prompts is not None
         return Points(np.repeat(sample.images, 2, 0), np.repeat(sample.prompts, 2, 0))
 
     plain = distance(requirement, specification)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.pmi.exact import Doubles, Floats, Ints
+from diffagent.agent.pmi.exact import Doubles, Ints
 
 pytest.importorskip("faiss", reason="needs pip install 'diffagent[match]'")
 
@@ -21,7 +23,9 @@ from diffagent.data.errors import BadInput
 SMALL = Hub(150, seed=1, prompt_count=9, dimensions=32)
 
 
-def ranked(features: Floats, task: Task, gamma: float, k: int = 16) -> tuple[Ints, Doubles]:
+def ranked(
+    features: npt.NDArray[np.floating[Any]], task: Task, gamma: float, k: int = 16
+) -> tuple[Ints, Doubles]:
     true = distances(features, task, gamma)
     return best(np.arange(len(true)), true, k)
 

@@ -27,9 +27,15 @@ def specification(
 ) -> Specification:
     rng = np.random.default_rng(seed)
     shapes = (3,), (2,), (2, 2), (4,)
+    content, style, crops, text = (
+        rng.normal(size=(n, *shape)).astype(np.float16).astype(np.float32) for shape in shapes
+    )
     return Specification(
         air,
-        *(rng.normal(size=(n, *shape)).astype(np.float16).astype(np.float32) for shape in shapes),
+        content,
+        style,
+        crops,
+        text,
         np.arange(1, n + 1, dtype=np.uint64) * 2**60,
     )
 

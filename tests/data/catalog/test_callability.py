@@ -12,7 +12,7 @@ from diffagent.data.catalog.callability import answer_flaw, flaw
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
 
-CALL = {
+CALL: dict[str, Any] = {
     "model": "Tiny Pixels",
     "type": "Checkpoint",
     "base_model": "SD 1.5",
@@ -25,7 +25,7 @@ CALL = {
     "prompt": "a fox",
     "air": "urn:air:sd1:checkpoint:civitai:11@12",
 }
-LORA = {
+LORA: dict[str, Any] = {
     **CALL,
     "model": "Ink Fox Style",
     "type": "LoRA",

@@ -59,7 +59,7 @@ def test_what_a_rule_lets_through(rule: Rule, images: set[int]) -> None:
 def test_a_train_image_in_a_test_cluster_is_seen_by_the_image_rule_alone() -> None:
     samples = [Sample(TEST, 5, "a red fox"), Sample(100, 5, "a red fox")]
     assert split_of(100) == "train"
-    images = {rule: visible(splits(samples, rule), rule) for rule in ("cluster", "image", "both")}  # type: ignore[arg-type]
+    images = {rule: visible(splits(samples, rule), rule) for rule in ("cluster", "image", "both")}
     assert images == {"cluster": frozenset(), "image": {100}, "both": frozenset()}
 
 

@@ -59,6 +59,7 @@ def test_numbers_may_be_text_and_out_of_range_is_none() -> None:
 )
 def test_the_size_is_as_generated(meta: dict[str, Any], size: tuple[int, int]) -> None:
     picture = sample(image(1, meta=meta, width=1024, height=1536), 10)
+    assert picture is not None
     assert (picture.width, picture.height) == size
 
 
@@ -237,7 +238,7 @@ def test_the_snapshot() -> None:
     root = os.environ.get("DIFFAGENT_DATA")
     if not root:
         pytest.skip("DIFFAGENT_DATA is not set: it names the folder with the shared data")
-    rows = []
+    rows: list[Sample] = []
     with gzip.open(Path(root) / "civitai" / "models.jsonl.gz") as lines:
         for _, line in zip(range(400), lines, strict=False):
             rows.extend(samples(json.loads(line)))

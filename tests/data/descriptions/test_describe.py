@@ -231,8 +231,10 @@ def crawl(folder: Path) -> RawFolder:
         item(9, version(90), version(91, baseModel="SDXL 1.0"), description="<b>About nine"),
     ]
     publish(folder, "civitai", models, {})
-    horde = {"name": "Aurora", "baseline": "stable diffusion 1", "style": "anime", "homepage": None,
-             "file": "a.ckpt", "sha256": "ab" * 32, "styles": [], "trigger_words": []}  # fmt: skip
+    horde: dict[str, Any] = {
+        "name": "Aurora", "baseline": "stable diffusion 1", "style": "anime", "homepage": None,
+        "file": "a.ckpt", "sha256": "ab" * 32, "styles": [], "trigger_words": [],
+    }  # fmt: skip
     publish(folder, "horde", [horde], {})
     return RawFolder(folder)
 

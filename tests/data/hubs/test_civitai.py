@@ -14,8 +14,8 @@ import pytest
 from invented_hub import Answer, Hub, fail
 
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
-from diffagent.data.hubs.answers import bare_hash, flat_meta
-from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, Page, api_host
+from diffagent.data.hubs.answers import Page, bare_hash, flat_meta
+from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, api_host
 from diffagent.data.retries import retry_after
 
 HTML: Answer = (200, {"Content-Type": "text/html"}, b"<html>maintenance</html>")

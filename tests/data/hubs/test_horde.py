@@ -59,7 +59,8 @@ def test_samplers_are_spelled_as_a_call_spells_them() -> None:
     names = (
         "k_lms k_heun k_euler k_euler_a k_dpm_2 k_dpm_2_a k_dpm_fast k_dpm_adaptive k_dpmpp_2s_a k_dpmpp_2m"
     )
-    assert {a1111_sampler(name, karras) for name in names.split() for karras in (0, 1)} <= set(SAMPLERS)
+    read = {a1111_sampler(name, karras) for name in names.split() for karras in (False, True)}
+    assert read <= set(SAMPLERS)
 
 
 @pytest.mark.parametrize(

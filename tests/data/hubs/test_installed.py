@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_headers_tell_type_and_base_model(folder: Path, tmp_path: Path) -> None:
         "vae": ("Other", None), "old": (None, None), "broken": (None, None),
     }  # fmt: skip
     assert [name for name, model in models.items() if model.inpainting] == ["inpaint"]
-    assert "not a safetensors file" in models["broken"].problem
+    assert "not a safetensors file" in (models["broken"].problem or "")
     digest = hashlib.sha256((folder / "Lora" / "style.safetensors").read_bytes()).hexdigest()
     assert (models["style"].sha256, models["style"].autov2) == (digest, digest[:10])
 
@@ -89,8 +90,14 @@ def test_hashes_are_cached_until_the_file_changes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = by_name(read_installed(folder, tmp_path))
-    real, hashed = hashlib.file_digest, []
-    monkeypatch.setattr(hashlib, "file_digest", lambda *a: hashed.append(a) or real(*a))
+    real = hashlib.file_digest
+    hashed: list[tuple[Any, ...]] = []
+
+    def digest(*arguments: Any) -> Any:
+        hashed.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(hashlib, "file_digest", digest)
     assert by_name(read_installed(folder, tmp_path)) == first
     assert hashed == []
     save_file(lora(2048), folder / "Lora" / "style.safetensors")

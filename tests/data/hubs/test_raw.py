@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -74,4 +75,5 @@ def test_models_stream(tmp_path: Path) -> None:
     publish(tmp_path, "civitai", ({"id": number} for number in range(1000)), {})
     stream = RawFolder(tmp_path).models()
     assert next(stream) == {"id": 0}
+    assert isinstance(stream, Generator)
     stream.close()

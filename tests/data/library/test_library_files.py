@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from diffagent.data.library.headers import BadHeader, read_header
 from diffagent.data.library.previews import read_text
-from diffagent.data.library.sidecars import Notes, beside, of_modelspec, read_notes
+from diffagent.data.library.sidecars import SidecarNotes, beside, of_modelspec, read_notes
 from diffagent.data.library.training import of_training
 
 VERSION = {
@@ -139,7 +139,7 @@ def test_long_pictures_in_the_metadata_are_dropped(tmp_path: Path) -> None:
     assert read_header(tmp_path / "a.safetensors").metadata == {"modelspec.title": "Ink"}
 
 
-def notes_of(tmp_path: Path, **files: object) -> Notes:
+def notes_of(tmp_path: Path, **files: object) -> SidecarNotes:
     for suffix, data in files.items():
         (tmp_path / ("ink." + suffix.replace("_", "."))).write_text(json.dumps(data), "utf-8")
     names = beside("ink", [path.name for path in tmp_path.iterdir()])

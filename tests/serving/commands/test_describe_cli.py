@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -91,10 +92,7 @@ def test_a_server_is_asked_after_an_estimate(
         text = f"A LoRA that draws {name}, a sailor of the old harbour."
         return httpx.Response(200, json={"choices": [{"message": {"content": text}}]})
 
-    def connected(*args: object) -> object:
-        return real(*args, transport=httpx.MockTransport(answer))  # type: ignore[arg-type]
-
-    real = chat_endpoint.ChatEndpoint
+    connected = partial(chat_endpoint.ChatEndpoint, transport=httpx.MockTransport(answer))
     monkeypatch.setattr(chat_endpoint, "ChatEndpoint", connected)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     server = ("--llm", "https://llm.invalid/v1", "--llm-model", "m", "--price-in", "1", "--price-out", "2")

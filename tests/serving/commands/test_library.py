@@ -35,7 +35,7 @@ from diffagent.data.library.hashing import Hashing, HashJob, hash_jobs
 from diffagent.data.library.hub import look_up
 from diffagent.data.library.scan import Problems, scan
 from diffagent.data.library.state import CATALOG, State, library_file
-from diffagent.data.records import Card
+from diffagent.data.records import Card, ModelType
 from diffagent.serving.cli import root
 
 UNET = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k"
@@ -391,7 +391,7 @@ def test_get_throws_away_what_is_another_file(home: Path, models: Path, hub: tup
     ],
 )
 def test_programs_folders_are_known(
-    tmp_path: Path, folders: tuple[str, ...], kind: str, air: str, shown: str
+    tmp_path: Path, folders: tuple[str, ...], kind: ModelType, air: str, shown: str
 ) -> None:
     for name in folders:
         (tmp_path / name).mkdir()

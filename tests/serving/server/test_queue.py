@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
@@ -14,10 +15,14 @@ from server_runs import HeldEngine, Serve, error_of, until
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Choice, Prompt, Writing
 from diffagent.data.errors import EngineGone
-from diffagent.serving.server.batch_queue import BatchQueue
+from diffagent.serving.server.batch_queue import BatchQueue, QueuedAnswer
 from diffagent.serving.server.faults import Fault
 
 MakeAgent = Callable[..., Agent]
+
+
+def has_asked(engine: HeldEngine, number: int) -> bool:
+    return len(engine.asked) == number
 
 
 def test_beyond_the_bound_clients_are_sent_away(make_agent: MakeAgent, serve: Serve) -> None:
@@ -47,7 +52,7 @@ def test_a_batch_is_taken_at_once_and_equal_requests_are_decided_once(
     with serve(make_agent(engine), batch=8) as client, ThreadPoolExecutor(8) as pool:
 
         def ask(prompt: str) -> dict[str, object]:
-            return client.post("/v1/route", json={"prompt": prompt}).json()["call"]
+            return dict(client.post("/v1/route", json={"prompt": prompt}).json()["call"])
 
         first = pool.submit(ask, "a castle")
         until(lambda: len(engine.asked) == 1)
@@ -93,7 +98,7 @@ def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_reques
         futures = []
         for number in range(4):  # each of four threads waits for the engine
             futures.append(pool.submit(ask, f"fox {number}"))
-            until(lambda number=number: len(engine.asked) == number + 1)
+            until(partial(has_asked, engine, number + 1))
         rest = [pool.submit(ask, prompt) for prompt in ("a lake", "", "a castle")]
         rest.append(pool.submit(ask, "a fox", model="Tiny Pixel"))
         until(lambda: "diffagent_queue_waiting 3.0" in client.get("/metrics").text)
@@ -110,11 +115,12 @@ def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_reques
 def test_an_engine_that_is_gone_is_503_and_asked_again(
     make_agent: MakeAgent, serve: Serve, kind: type[HeldEngine]
 ) -> None:
-    class Gone(kind):
-        def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> Choice:
+    class Gone(kind):  # type: ignore[misc, valid-type]
+        def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
             if not self.gate.is_set():
                 raise EngineGone("http://a.example does not answer: is the server up?")
-            return super().choose(prompt, options, draft)
+            scores: list[float] = super().choose(prompt, options, draft)
+            return scores
 
     engine = Gone()
     with serve(make_agent(engine)) as client:
@@ -178,7 +184,7 @@ def test_an_engine_that_breaks_answers_500_without_its_words_and_goes_on(
     make_agent: MakeAgent, serve: Serve
 ) -> None:
     class Breaks(HeldEngine):
-        def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> Choice:
+        def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
             if "dragon" in prompt.earlier[0][0]:
                 raise ZeroDivisionError("dragon")
             return super().choose(prompt, options, draft)
@@ -234,6 +240,8 @@ def test_one_question_that_breaks_a_batch_leaves_the_others_their_answers() -> N
         queue.start()
         fox, dragon, lake = await gathered
         await queue.close()
+        assert isinstance(fox, QueuedAnswer)
+        assert isinstance(lake, QueuedAnswer)
         assert (fox.answer, lake.answer) == ("FOX", "LAKE")
         assert isinstance(dragon, ZeroDivisionError)
 

@@ -182,8 +182,12 @@ def test_the_model_is_told_every_argument(agent: Agent) -> None:
     assert schema["required"] == ["prompt"]
 
 
+def step_of(agent: Agent) -> DiffAgentRunnable:
+    return DiffAgentRunnable(agent=agent)  # type: ignore[arg-type]  # its validator takes either
+
+
 def test_a_chain_passes_on_text_templates_messages_and_arguments(agent: Agent) -> None:
-    step = DiffAgentRunnable(agent=agent)
+    step = step_of(agent)
     chain = (
         PromptTemplate.from_template("pixel art of {what}") | step | RunnableLambda(lambda call: call.model)
     )
@@ -198,14 +202,14 @@ def test_a_chain_passes_on_text_templates_messages_and_arguments(agent: Agent) -
 
 
 def test_a_chain_binds_arguments_and_takes_batches(agent: Agent) -> None:
-    bound = DiffAgentRunnable(agent=agent).bind(base_model="sdxl", seed=5)
+    bound = step_of(agent).bind(base_model="sdxl", seed=5)
     assert (bound.invoke("a fox").model, bound.invoke({"prompt": "a fox", "seed": 6}).seed) == ("Grand XL", 6)
-    calls = DiffAgentRunnable(agent=agent).batch(["pixel art", "oil painting", "ink drawing of a fox"])
+    calls = step_of(agent).batch(["pixel art", "oil painting", "ink drawing of a fox"])
     assert [call.model for call in calls] == ["Tiny Pixels", 'Oil "Masters" {v2}', "Ink Fox Style"]
 
 
 async def test_a_chain_works_asynchronously(agent: Agent) -> None:
-    step = DiffAgentRunnable(agent=agent)
+    step = step_of(agent)
     assert [call.model for call in await step.abatch(["pixel art", "oil painting"])] == [
         "Tiny Pixels",
         'Oil "Masters" {v2}',

@@ -70,6 +70,7 @@ def test_a_load_that_failed_is_tried_again(agent: Agent) -> None:
         answer = next(answers)
         if isinstance(answer, Agent):
             return answer
+        assert isinstance(answer, MissingWeights)
         raise answer
 
     shared = SharedAgent(load)
@@ -101,7 +102,7 @@ async def test_threads_and_tasks_share_the_line(agent: Agent, work: Work) -> Non
     await asyncio.sleep(0.05)
     assert work.begun == ["task"]
     work.go.set()
-    assert await asyncio.gather(task, thread) == ["task", "thread"]
+    assert list(await asyncio.gather(task, thread)) == ["task", "thread"]
     assert work.most == 1
 
 
@@ -122,7 +123,7 @@ async def test_who_is_cancelled_in_line_is_never_begun(agent: Agent, work: Work)
     with pytest.raises(asyncio.CancelledError):
         await second
     work.go.set()
-    assert await asyncio.gather(first, third) == ["a", "c"]
+    assert list(await asyncio.gather(first, third)) == ["a", "c"]
     assert work.begun == ["a", "c"]
 
 

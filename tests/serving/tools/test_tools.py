@@ -88,22 +88,26 @@ def test_wrong_arguments_are_named_with_what_was_given() -> None:
     )
 
 
+def searching(**options: object) -> SearchArguments:
+    return SearchArguments.model_validate(options)
+
+
 def test_search_finds_in_brief(agent: Agent) -> None:
-    hits = search(agent.catalog, SearchArguments(words="ink fox"))
+    hits = search(agent.catalog, searching(words="ink fox"))
     (hit,) = hits.models
     assert (hit.model, hit.type, hit.air) == ("Ink Fox Style", "LoRA", "urn:air:sd1:lora:civitai:33@34")
     assert (hit.tags, hit.trigger_words, hit.downloads) == (["ink", "style"], ["inkfox"], 33)
     assert hits.hint is None
-    sold = search(agent.catalog, SearchArguments(words="pixel art", commercial=True))
+    sold = search(agent.catalog, searching(words="pixel art", commercial=True))
     assert [(hit.model, hit.images_may_be_sold) for hit in sold.models] == [("Tiny Pixels", True)]
 
 
 def test_search_says_what_to_do_where_nothing_is_found(agent: Agent) -> None:
-    hits = search(agent.catalog, SearchArguments(words="zeppelin"))
+    hits = search(agent.catalog, searching(words="zeppelin"))
     assert hits.models == []
     assert hits.hint == "nothing matches 'zeppelin': try fewer or other words, or no filter"
     with pytest.raises(BadInput, match="SD 9"):
-        search(agent.catalog, SearchArguments(words="fox", base_model="SD 9"))
+        search(agent.catalog, searching(words="fox", base_model="SD 9"))
 
 
 def test_without_image_specifications_identify_says_what_to_do_instead(agent: Agent) -> None:

@@ -11,7 +11,7 @@ from stand_ins import ENTRIES
 
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import BadInput
-from diffagent.data.records import T2ICall
+from diffagent.data.records import Lora, T2ICall
 from diffagent.training.evaluation.asking import Grades, read_requests, rows, summarise, table
 from diffagent.training.evaluation.systems import answers, rule_of_thumb
 
@@ -35,7 +35,7 @@ def call(prompt: str, checkpoint: str = CHECKPOINT, loras: tuple[str, ...] = ())
         prompt=prompt,
         air=loras[0] if loras else checkpoint,
         base_checkpoint=checkpoint if loras else None,
-        loras=tuple({"model": "M", "air": air, "weight": 1.0} for air in loras),  # type: ignore[arg-type]
+        loras=tuple(Lora(model="M", air=air, weight=1.0) for air in loras),
     )
 
 

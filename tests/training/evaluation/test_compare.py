@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,16 @@ def test_a_system_is_a_name_a_model_and_perhaps_a_fusion() -> None:
         parse_system("tuned")
 
 
+def prefers(letter: str, label: str) -> float:
+    return 9.0 * (label == letter)
+
+
 def test_the_system_that_chooses_what_is_liked_gains(make_agent: Callable[..., Agent]) -> None:
     pair = HeldOutPair("pixel art, a small fox", "", "urn:air:sd1:checkpoint:civitai:11@12")
     community = Community.from_entries(ENTRIES, WordEncoder(), [pair.prompt], quiet, "report")
     systems = {}
     for name, letter in (("first", "A"), ("last", "B")):
-        engine = RuleEngine(prefer=lambda label, letter=letter: 9.0 * (label == letter))
+        engine = RuleEngine(prefer=partial(prefers, letter))
         systems[name] = answers(
             make_agent(engine, Fusion(choice_weight=5.0)), [pair, pair], community, 1, quiet
         )

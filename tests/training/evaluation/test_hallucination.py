@@ -173,9 +173,9 @@ def test_a_call_outside_the_catalog_counts_as_not_callable(make_agent: MakeAgent
 
         def decide_many(self, requests: Any) -> Any:
             invented = {"model": "Dreamy Dream 9"}
+            decisions: list[Any] = agent.decide_many(requests)
             return [
-                replace(decision, call=decision.call.model_copy(update=invented))
-                for decision in agent.decide_many(requests)
+                replace(decision, call=decision.call.model_copy(update=invented)) for decision in decisions
             ]
 
     summary = measure(Inventor(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ def test_a_free_answer_among_candidates_names_the_model_of_its_letter(
     class Copies(RuleEngine):
         def generate(self, prompt: Any, max_new_tokens: int) -> str:
             (line,) = (line for line in prompt.user.split("\n") if "Oil" in line)
-            return line.split("[")[0] + '[768,512,"DDIM",30,6.5]'
+            return str(line.split("[")[0]) + '[768,512,"DDIM",30,6.5]'
 
     agent = make_agent(Copies())
     call = free_caller(agent, "candidates", default_card(agent))("oil painting of a harbour")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_intervals_are_percentiles_of_resampled_means() -> None:
     assert _interval(np.zeros(30), 0) == [0, 0]
     low, high = _interval(np.repeat([0.0, 1.0], 200), 0)
     # a mean of 400 coin flips has standard error 2.5 points: 50 ± 1.96 · 2.5
-    assert (low, high) == (pytest.approx(45.1, abs=0.8), pytest.approx(54.9, abs=0.8))
+    assert [low, high] == pytest.approx([45.1, 54.9], abs=0.8)
     assert _interval(np.repeat([0.0, 1.0], 200), 0) == [low, high]
 
 
@@ -218,11 +219,12 @@ def test_the_language_model_may_be_skipped(make_reader: MakeAgent) -> None:
 API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps": 20, "cfg_scale": 7}
 
 
+def likes(medium: str, slot: str, option: str) -> float:
+    return 9.0 if option == medium else 0.0
+
+
 def test_the_untuned_model_decides_with_the_same_weights(make_reader: MakeAgent) -> None:
-    tuned, plain = (
-        RuleEngine(like=lambda slot, option, medium=medium: 9.0 if option == medium else 0.0)
-        for medium in ("oil painting", "pixel art")
-    )
+    tuned, plain = (RuleEngine(like=partial(likes, medium)) for medium in ("oil painting", "pixel art"))
     pairs = [HeldOutPair("a harbour", "", HARBOUR, API), HeldOutPair("a sprite", "", PIXELS, API)]
     agent = make_reader(tuned, Fusion(reading_weight=1.0))
     rows = list(measure(agent, pairs, SelectionOptions(untuned=plain)))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from stand_ins import WordEncoder, invented, quiet
 
@@ -99,8 +100,8 @@ def test_near_duplicates_share_a_cluster_fold() -> None:
     assert near_corpus.image_fold[0] != near_corpus.image_fold[2]
 
 
-def seen_by(corpus: Corpus, fold: int) -> np.ndarray:
-    return (corpus.image_fold != fold) & (corpus.cluster_fold != fold)
+def seen_by(corpus: Corpus, fold: int) -> npt.NDArray[np.bool_]:
+    return np.asarray((corpus.image_fold != fold) & (corpus.cluster_fold != fold))
 
 
 def test_a_fold_hides_its_own_images_and_clusters() -> None:
@@ -231,7 +232,7 @@ def test_a_card_without_words_leaves_the_prompt_alone() -> None:
 @pytest.mark.parametrize("wrong", [{"folds": 1}, {"hidden": 0}, {"epochs": 0}, {"near": 0}])
 def test_a_config_without_anything_to_fit_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
-        FitConfig(**wrong)  # type: ignore[arg-type]
+        FitConfig(**wrong)
 
 
 def test_documents_of_the_corpus_are_flagged_as_the_catalogs_are(corpus: Corpus) -> None:

@@ -14,7 +14,7 @@ LN = {n: math.log(n) for n in (2, 3, 4, 5)}
 
 def loss(
     total: list[float], length: list[int], scores: list[float], query: list[int] | None = None
-) -> torch.Tensor:  # type: ignore[no-untyped-def]
+) -> torch.Tensor:
     return rrhf_loss(
         torch.tensor(total, requires_grad=True),
         torch.tensor(length, dtype=torch.float32),

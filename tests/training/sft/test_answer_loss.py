@@ -16,7 +16,7 @@ from diffagent.training.sft.answer_loss import AnswerWeights, answer_loss, share
 IGNORED = -100
 
 
-class Echo(torch.nn.Module):
+class Echo(torch.nn.Module):  # type: ignore[misc]
     """A model of four tokens whose logits are log 7 for the token read last, and 0 for the others."""
 
     config = None

@@ -53,7 +53,7 @@ def lines(dialogue: Dialogue) -> list[str]:
 
 
 def test_the_answer_is_the_true_models_letter_with_the_images_own_settings() -> None:
-    places = Counter()
+    places: Counter[str] = Counter()
     for seed in range(30):
         (dialogue,) = dialogues_of([pair()], Mix(0, 0), seed=seed)
         letter, fields = answer.read(dialogue.answer)

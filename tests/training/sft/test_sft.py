@@ -300,9 +300,10 @@ def test_examples_are_made_once(
 def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
     straight: Path, dabench: Path, recipe: SftRecipe, monkeypatch: Any, tmp_path: Path
 ) -> None:
+    from diffagent.training.fitting.plain_requests import read_graded
     from diffagent.training.sft import examples as module
 
-    requests = module.read_graded()
+    requests = read_graded()
     few = [*(request for request in requests if request.split == "train")][:12]
     held_out = [*(request for request in requests if request.split == "align")][:3]
     monkeypatch.setattr(module, "read_graded", lambda: [*few, *held_out])
