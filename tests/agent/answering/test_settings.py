@@ -74,7 +74,7 @@ def test_a_base_models_own_guidance_is_its_rows() -> None:
     ],
 )
 def test_a_base_model_that_is_always_used_with_a_schedule_has_it(
-    base_model: str, used: dict[object, int], samplers: tuple[str, ...]
+    base_model: str, used: dict[str, int], samplers: tuple[str, ...]
 ) -> None:
     model = Card(
         "Fox", "Checkpoint", base_model, "urn:air:x:checkpoint:civitai:1@2", usage=Usage(sampler=used)

@@ -104,9 +104,9 @@ def test_one_pipeline_makes_the_images_of_all_prompts(
     from diffagent.agent.targets import diffusers as target
 
     used = {sd.checkpoint.air: 9}
-    small = {"size": {"64x64": 9}, "steps": {"2": 9}, "sampler": {"Euler a": 9}, "cfg_scale": {"2.0": 9}}
+    small = Usage(size={"64x64": 9}, steps={2: 9}, sampler={"Euler a": 9}, cfg_scale={2.0: 9})
     cards = [
-        replace(sd.checkpoint, usage=Usage(**small)),
+        replace(sd.checkpoint, usage=small),
         replace(sd.lora, usage=Usage(checkpoints=used, size={"64x64": 9})),
     ]
     with Catalog.create(tmp_path / "used.sqlite") as catalog:
