@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.answering.settings import Setting, clip_skip, guidance, lora_weight
 from diffagent.agent.answering.triggers import missing
+from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.choosing.fusion import matches
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.data.base_models import USUAL
 from diffagent.data.errors import BadAnswer
-from diffagent.data.prompts import plain, strip_lora_tags
+from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card, Lora, T2ICall
 from diffagent.data.samplers import split
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 LABELS = string.ascii_uppercase + string.ascii_lowercase
 """One letter per candidate, so at most 52 candidates."""
 NAME_CHARACTERS = 16
-READ_CHARACTERS = 320
-"""Characters of a prompt that the language model reads; the prefilter and the call use all."""
 SYSTEM = (
     "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
     "name, + for a LoRA or = for a checkpoint, and its match from 0 to 9. Answer with a line up to its "
@@ -66,18 +65,6 @@ def question(candidates: Sequence[Candidate], prompt: str) -> Prompt:
         for label, candidate, points in zip(LABELS, candidates, matches(scores), strict=False)
     ]
     return Prompt(SYSTEM, "\n".join([*lines, wanted(prompt)]))
-
-
-def wanted(prompt: str) -> str:
-    """Returns the question's line with the user's prompt: bare words, the first 320 characters.
-
-    A first word of one letter ("A tiger") is lower-cased: after answering ``A`` a model might otherwise
-    continue with the prompt instead of the candidate's line.
-    """
-    words = plain(strip_lora_tags(prompt)).split()
-    if words and len(words[0]) == 1:
-        words[0] = words[0].lower()
-    return "Prompt: " + _clip(" ".join(words), READ_CHARACTERS)
 
 
 def describe(card: Card, match: int) -> str:
@@ -220,7 +207,3 @@ def ready(prompt: str, trigger_words: Sequence[str]) -> str:
     """Returns the user's words, preceded by the trigger words that they lack."""
     words = strip_lora_tags(prompt)
     return ", ".join([*missing(words, trigger_words), words])
-
-
-def _clip(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

@@ -13,8 +13,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffagent.agent.answering.answer import PARAMETERS, wanted, with_parameters
+from diffagent.agent.answering.answer import PARAMETERS, with_parameters
 from diffagent.agent.answering.settings import Setting
+from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.data.errors import BadAnswer

@@ -20,9 +20,9 @@ from diffagent.agent.answering.answer import (
     read,
     ready,
     short_name,
-    wanted,
 )
 from diffagent.agent.answering.settings import Setting
+from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.data.errors import EngineError
