@@ -25,6 +25,7 @@ from diffagent.agent.answering.triggers import missing
 from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.choosing.fusion import matches
+from diffagent.agent.choosing.short_names import short_name
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.data.base_models import USUAL
@@ -38,17 +39,11 @@ if TYPE_CHECKING:
 
 LABELS = string.ascii_uppercase + string.ascii_lowercase
 """One letter per candidate, so at most 52 candidates."""
-NAME_CHARACTERS = 16
 SYSTEM = (
     "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
     "name, + for a LoRA or = for a checkpoint, and its match from 0 to 9. Answer with a line up to its "
     "bracket and a JSON list: width, height, sampler, steps, CFG scale."
 )
-_ASIDE = re.compile(r"[\[(【（{<][^\])】）}>]*(?:[\])】）}>]|$)")
-_BAR = re.compile(r"\s[-–—~]+\s|[|丨:/]")
-_FILLER = re.compile(r"(?i)\b(?:lora|locon|lycoris|loha|v?\d+(?:\.\d+)*[a-z]?)\b")
-_SIGNS = " ,.:;-_/+*&~#=<>"
-_NOT_LATIN = re.compile(r"[^\x20-\u024f]+")
 PARAMETERS = ("width", "height", "sampling_method", "sampling_steps", "cfg_scale")
 """The fields of an answer's list, in order."""
 MARKS = {"LoRA": "+", "Checkpoint": "="}
@@ -79,19 +74,6 @@ def identity(card: Card) -> str:
     """Returns short name, type and base model, the part of a line or an answer before the bracket."""
     base = "" if card.base_model == USUAL.name else f" {card.base_model}"
     return f"{short_name(card.name)} {MARKS[card.type]}{base}"
-
-
-def short_name(name: str) -> str:
-    """Returns a name in at most 16 characters: without brackets, versions, "LoRA", the part after a bar and
-    signs at its ends; beside Latin letters no other script, whose characters cost up to three tokens each."""
-    bare = _ASIDE.sub(" ", name)
-    parts = [" ".join(_FILLER.sub(" ", part).split()) for part in _BAR.split(bare)]
-    latin = [" ".join(_NOT_LATIN.sub(" ", part).split()).strip(_SIGNS) for part in parts]
-    name_part = next((part for part in latin if sum(map(str.isalpha, part)) > 2), " ".join(name.split()))
-    if len(name_part) <= NAME_CHARACTERS:
-        return name_part
-    cut = name_part[: NAME_CHARACTERS + 1].rpartition(" ")[0]
-    return cut if len(cut) > NAME_CHARACTERS // 2 else name_part[:NAME_CHARACTERS]
 
 
 def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:

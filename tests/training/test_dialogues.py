@@ -12,9 +12,9 @@ import pytest
 from stand_ins import ENTRIES
 
 from diffagent.agent.answering import answer, memory
-from diffagent.agent.answering.answer import short_name
 from diffagent.agent.answering.settings import by_family
 from diffagent.agent.choosing.prefilter import Candidate
+from diffagent.agent.choosing.short_names import short_name
 from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.catalog.callability import answer_flaw
