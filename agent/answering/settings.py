@@ -14,13 +14,13 @@ steps and a CFG scale below 3) has its own ranges.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from diffagent.agent.asking.sizes import AGREEING, legal_size, sizes
 from diffagent.agent.asking.wishes import Wishes
-from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, family_of, find, side_of
+from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, find, side_of
 from diffagent.data.records import Card, Counts, Usage
 from diffagent.data.samplers import is_joined, join, split
 
@@ -122,24 +122,6 @@ def clip_skip(card: Card, carrier: Card | None = None) -> int | None:
     purpose, row = cards[-1].attributes, find(card.base_model)
     is_drawn = purpose is not None and purpose.media[0] in DRAWN
     return row.drawn_clip_skip if is_drawn and row is not None else None
-
-
-def pooled(usages: Iterable[Usage]) -> Usage:
-    """Returns the usage of many models together; each model counts for at most ten images per value."""
-    totals: dict[str, dict[Any, int]] = {name: {} for name in FALLBACK}
-    for usage in usages:
-        for name, total in totals.items():
-            for value, n in getattr(usage, name).items():
-                total[value] = total.get(value, 0) + min(n, 10)
-    return Usage(**totals)
-
-
-def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
-    """Returns each family's usage: :func:`pooled` over its cards."""
-    groups: dict[str, list[Usage]] = {}
-    for card in cards:
-        groups.setdefault(family_of(card.base_model), []).append(card.usage)
-    return {name: pooled(usages) for name, usages in groups.items()}
 
 
 def most_frequent(name: str, counts: Counts) -> Any:

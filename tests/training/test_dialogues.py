@@ -12,12 +12,12 @@ import pytest
 from stand_ins import ENTRIES
 
 from diffagent.agent.answering import answer, memory
-from diffagent.agent.answering.settings import by_family
 from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.choosing.short_names import short_name
 from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.catalog.callability import answer_flaw
+from diffagent.data.catalog.usage import by_family
 from diffagent.data.errors import BadInput, EngineError
 from diffagent.training.sft.dialogues import (
     IGNORED,
