@@ -20,7 +20,7 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from diffagent.agent.answering.settings import Setting, clip_skip, guidance, lora_weight
+from diffagent.agent.answering.settings import clip_skip, guidance, lora_weight
 from diffagent.agent.answering.triggers import missing
 from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.asking.wishes import Wishes
@@ -28,6 +28,7 @@ from diffagent.agent.choosing.fusion import matches
 from diffagent.agent.choosing.short_names import short_name
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.grammar import Grammar, Slot
+from diffagent.agent.setting import Setting
 from diffagent.data.base_models import USUAL
 from diffagent.data.errors import BadAnswer
 from diffagent.data.prompts import strip_lora_tags

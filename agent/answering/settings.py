@@ -20,6 +20,7 @@ from typing import Any
 
 from diffagent.agent.asking.sizes import AGREEING, legal_size, sizes
 from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.setting import Setting
 from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, find, side_of
 from diffagent.data.records import Card, Counts, Usage
 from diffagent.data.samplers import is_joined, join, split
@@ -41,18 +42,6 @@ FALLBACK: Mapping[str, Counts] = {
     "size": {f"{side_of(USUAL.name)}x{side_of(USUAL.name)}": 1},
 }
 """The paper's default parameters (section 4.1), where catalog and base model's row have none."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One field's plausible values, most probable first, and their prior log-probabilities."""
-
-    values: tuple[Any, ...]
-    log_priors: tuple[float, ...]
-
-    @classmethod
-    def fixed(cls, value: Any) -> Setting:
-        return cls((value,), (0.0,))
 
 
 def settings(card: Card, usual: Usage, wishes: Wishes, carrier: Card | None = None) -> dict[str, Setting]:

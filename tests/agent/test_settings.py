@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffagent.agent.answering.settings import (
-    Setting,
     clip_skip,
     guidance,
     lora_weight,
     settings,
 )
 from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.setting import Setting
 from diffagent.data.attributes import Attributes, Medium
 from diffagent.data.base_models import TABLE, find
 from diffagent.data.catalog.catalog import Catalog, Filter, default_catalog
