@@ -110,10 +110,6 @@ _EVERYDAY_SCHEDULES = (
 """Schedules that are words of a picture too: they are read at the end of a clause only."""
 
 
-def _choice(names: Iterable[str]) -> str:
-    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-
-
 def _spelled(name: str) -> str:
     """A pattern for the spellings of a name: "DPM++ 2M" as "dpmpp_2m", "dpm plus plus 2m", "DPM++2M"."""
     parts = re.findall(r"\+\+|pp(?![a-z])|[a-z]+|\d+", name.casefold())
