@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from diffagent.data.air import IN_TEXT
 from diffagent.data.base_models import OTHER
 from diffagent.data.base_models import find as find_base_model
 from diffagent.data.errors import BadPrompt
+from diffagent.data.prompts import join_parts
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, Card, T2ICall
 from diffagent.data.samplers import split
 
@@ -157,11 +158,6 @@ def with_edit(call: T2ICall, change: Edit) -> T2ICall:
         "negative_prompt": join_parts([call.negative_prompt, *change.avoid]),
     }
     return T2ICall.model_validate(call.model_dump() | fields)
-
-
-def join_parts(parts: Iterable[str]) -> str:
-    """Returns the parts of a prompt joined by commas, each once."""
-    return ", ".join(dict.fromkeys(part for part in parts if part))
 
 
 def _settings(text: str) -> Wishes:

@@ -25,7 +25,7 @@ from diffagent.agent.asking.wishes import Wishes, wishes, with_options
 from diffagent.agent.targets import TargetName
 from diffagent.data.base_models import USUAL, examples
 from diffagent.data.errors import BadInput, BadPrompt
-from diffagent.data.prompts import strip_lora_tags
+from diffagent.data.prompts import join_parts, strip_lora_tags
 from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, ModelType, legal_side
 
 if TYPE_CHECKING:
@@ -58,11 +58,6 @@ def clean(text: Any, *, optional: bool = False) -> str:
     if not spaced and not optional:
         raise BadPrompt('the prompt is empty: say what to draw, such as "A cute happy corgi, pixel art"')
     return spaced
-
-
-def join_texts(*texts: str) -> str:
-    """Returns the non-empty texts, each once, joined by commas."""
-    return ", ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _prompt(text: Any) -> str:
@@ -201,7 +196,7 @@ class Request(BaseModel):
     @cached_property
     def wishes(self) -> Wishes:
         """The wishes of prompt and options; an option takes precedence over the prompt's words."""
-        negative = join_texts(self._prompt_wishes.negative_prompt, self.negative_prompt)
+        negative = join_parts([self._prompt_wishes.negative_prompt, self.negative_prompt])
         prompt_wishes, words = self._prompt_wishes, self.phrasing.settings
         return with_options(
             replace(
