@@ -22,7 +22,7 @@ from diffagent.agent.asking.sizes import AGREEING, legal_size, sizes
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.setting import Setting
 from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, find, side_of
-from diffagent.data.records import Card, Counts, Usage
+from diffagent.data.records import CFG_MAX, STEPS_MAX, Card, Counts, Usage
 from diffagent.data.samplers import is_joined, join, split
 
 SMOOTHING = 1.0
@@ -160,10 +160,10 @@ class _Ranges:
 def _ranges(usages: Sequence[Usage], row: BaseModelFacts) -> _Ranges:
     """Returns the base model's ranges, or all values where a model's images show a distilled one."""
     if any(_is_distilled(usage) for usage in usages):
-        return _Ranges((1, 150), (1.0, 30.0))
-    steps, guided = row.steps_range or (1, 150), row.guidance
+        return _Ranges((1, STEPS_MAX), (1.0, CFG_MAX))
+    steps, guided = row.steps_range or (1, STEPS_MAX), row.guidance
     if guided is None:
-        return _Ranges(steps, (1.0, 30.0))
+        return _Ranges(steps, (1.0, CFG_MAX))
     return _Ranges(steps, (1.0, 1.0) if guided.kind == "distilled" else (guided.low, guided.high))
 
 
@@ -240,11 +240,11 @@ def _known_sampler(key: Any) -> str | None:
 
 
 def _legal_steps(key: Any) -> int | None:
-    return int(key) if 1 <= int(key) <= 150 else None
+    return int(key) if 1 <= int(key) <= STEPS_MAX else None
 
 
 def _legal_cfg(key: Any) -> float | None:
-    return float(key) if 1 <= float(key) <= 30 else None
+    return float(key) if 1 <= float(key) <= CFG_MAX else None
 
 
 _LEGAL: Mapping[str, Callable[[Any], Any]] = {

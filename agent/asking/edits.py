@@ -26,7 +26,7 @@ from diffagent.data.base_models import OTHER
 from diffagent.data.base_models import find as find_base_model
 from diffagent.data.errors import BadPrompt
 from diffagent.data.prompts import join_parts
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, Card, T2ICall
+from diffagent.data.records import CFG_MAX, SIDE_MAX, SIDE_MIN, STEPS_MAX, Card, T2ICall
 from diffagent.data.samplers import split
 
 Find = Callable[[str], Card | None]
@@ -130,8 +130,8 @@ def edit(text: str, find: Find = lambda name: None) -> Edit | None:
         change += clause_change
     if change == Edit():
         raise BadPrompt(
-            f"{text[:60]!r} changes nothing that a call takes: steps are 1 to 150, cfg 1 to 30, sides "
-            f"{SIDE_MIN} to {SIDE_MAX} pixels; or describe the image to draw"
+            f"{text[:60]!r} changes nothing that a call takes: steps are 1 to {STEPS_MAX}, cfg 1 to "
+            f"{CFG_MAX}, sides {SIDE_MIN} to {SIDE_MAX} pixels; or describe the image to draw"
         )
     return change
 

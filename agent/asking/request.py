@@ -26,7 +26,7 @@ from diffagent.agent.targets import TargetName
 from diffagent.data.base_models import USUAL, examples
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.prompts import join_parts, strip_lora_tags
-from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, ModelType, legal_side
+from diffagent.data.records import CFG_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, STEPS_MAX, ModelType, legal_side
 
 if TYPE_CHECKING:
     from diffagent.agent.targets.installed import Installed
@@ -122,11 +122,11 @@ class Request(BaseModel):
     height: Side | None = Field(None, description="Height of the image in pixels, a multiple of 8.")
     sampling_method: Name | None = Field(None, description='The sampler, such as "Euler a".')
     scheduler: Name | None = Field(None, description='The schedule of the sampler, such as "Karras".')
-    sampling_steps: Annotated[int, Field(ge=1, le=150, strict=True)] | None = Field(
-        None, description="Sampling steps, 1 to 150."
+    sampling_steps: Annotated[int, Field(ge=1, le=STEPS_MAX, strict=True)] | None = Field(
+        None, description=f"Sampling steps, 1 to {STEPS_MAX}."
     )
-    cfg_scale: Annotated[float, Field(ge=1, le=30)] | None = Field(
-        None, description="Scale of classifier-free guidance, 1 (off) to 30."
+    cfg_scale: Annotated[float, Field(ge=1, le=CFG_MAX)] | None = Field(
+        None, description=f"Scale of classifier-free guidance, 1 (off) to {CFG_MAX}."
     )
     clip_skip: Annotated[int, Field(ge=1, le=12, strict=True)] | None = Field(
         None, description="Clip skip, 1 to 12, as A1111 counts."
