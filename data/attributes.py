@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from diffagent.data.errors import BadInput
+from diffagent.data.json_rows import fault
 
 Role = Literal[
     "general", "style", "character", "concept", "object", "garment", "pose", "place", "effect", "tool"
@@ -88,10 +89,7 @@ class Attributes(BaseModel):
                 return cls.model_validate_json(data)
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, first["loc"])) or "the object"
-            excerpt = repr(first.get("input"))[:60]
-            raise BadInput(f"not attributes: {place}: {first['msg']} (given: {excerpt})") from None
+            raise BadInput(f"not attributes: {fault(error, 'the object')}") from None
 
     @cached_property
     def is_choosable(self) -> bool:

@@ -24,9 +24,10 @@ from pydantic import (
     model_validator,
 )
 
+from diffagent.data import card_fields as checked
 from diffagent.data.air import AIR, ModelAir
-from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadCall
+from diffagent.data.json_rows import fault
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, join, read
 
 ModelType = Literal["Checkpoint", "LoRA"]
@@ -157,11 +158,7 @@ class T2ICall(BaseModel):
                 return cls.model_validate_json(data)
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = " ".join(".".join(str(part) for part in first["loc"]).split()) or "the call"
-            excerpt = repr(first.get("input"))
-            excerpt = excerpt if len(excerpt) <= 60 else excerpt[:57] + "..."
-            raise BadCall(f"not a T2I call: {where}: {first['msg']} (given: {excerpt})") from None
+            raise BadCall(f"not a T2I call: {fault(error, 'the call')}") from None
 
     def to_json(self) -> str:
         """The call as one JSON object, UTF-8, fields in the contract's order."""
@@ -220,13 +217,14 @@ class Usage:
     AIRs; ``lora_weight`` weights rounded to 0.05.
     """
 
-    sampler: Counts = field(default_factory=dict)
-    steps: Counts = field(default_factory=dict)
-    cfg_scale: Counts = field(default_factory=dict)
-    size: Counts = field(default_factory=dict)
-    clip_skip: Counts = field(default_factory=dict)
-    checkpoints: Counts = field(default_factory=dict)
-    lora_weight: Counts = field(default_factory=dict)
+    __pydantic_config__ = checked.STRICT
+    sampler: Mapping[checked.SamplerName, int] = field(default_factory=dict)
+    steps: Mapping[int, int] = field(default_factory=dict)
+    cfg_scale: Mapping[float, int] = field(default_factory=dict)
+    size: Mapping[checked.Size, int] = field(default_factory=dict)
+    clip_skip: Mapping[int, int] = field(default_factory=dict)
+    checkpoints: Mapping[ModelAir, int] = field(default_factory=dict)
+    lora_weight: Mapping[float, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -237,11 +235,12 @@ class Stats:
     downloads, and ``downloads`` is a meaningless 0.
     """
 
-    downloads: int = 0
-    favorites: int = 0
-    comments: int = 0
-    ratings: int = 0
-    rating: float = 0.0
+    __pydantic_config__ = checked.STRICT
+    downloads: checked.Count = 0
+    favorites: checked.Count = 0
+    comments: checked.Count = 0
+    ratings: checked.Count = 0
+    rating: checked.Rating = 0.0
     hidden: bool = False
 
 
@@ -252,8 +251,9 @@ class Licence:
     ``commercial`` is one of None, "Image", "Rent", "Sell" (each includes the ones before it).
     """
 
+    __pydantic_config__ = checked.STRICT
     no_credit: bool = True
-    commercial: str | None = None
+    commercial: checked.Commercial | None = None
     derivatives: bool = True
     different_licence: bool = True
 
@@ -266,33 +266,34 @@ class Licence:
 class Card:
     """One catalog entry: a model and base model at its newest version that passes the filters."""
 
-    name: str
+    __pydantic_config__ = checked.STRICT
+    name: checked.Name
     type: ModelType
-    base_model: str
-    air: str
-    model_id: int | None = None
-    version_id: int | None = None
+    base_model: checked.BaseModelName
+    air: ModelAir
+    model_id: checked.Id | None = None
+    version_id: checked.Id | None = None
     version_name: str = ""
-    sha256: str | None = None
-    autov2: str | None = None
+    sha256: checked.Sha256 | None = None
+    autov2: checked.AutoV2 | None = None
     file_name: str | None = None
     tags: tuple[str, ...] = ()
     trigger_words: tuple[str, ...] = ()
     stats: Stats = field(default_factory=Stats)
     licence: Licence = field(default_factory=Licence)
     usage: Usage = field(default_factory=Usage)
-    description: str = ""
+    description: checked.Description = ""
     source: str = "civitai"
     created_at: str = ""
-    older_airs: tuple[str, ...] = ()
-    hashes: tuple[str, ...] = ()
+    older_airs: tuple[ModelAir, ...] = ()
+    hashes: tuple[checked.Hash, ...] = ()
     """Every hash (lower case) of every file of every version, the newest version's first."""
     aliases: tuple[str, ...] = ()
     """Other sources' names of the same file, such as AI Horde's."""
     optional_words: tuple[str, ...] = ()
     """Trigger words for one of a model's several subjects; not every prompt needs them."""
 
-    attributes: Attributes | None = None
+    attributes: checked.AnyAttributes | None = None
     """What the model is for; None where unknown."""
 
     @property

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from diffagent.data.errors import BadInput
+from diffagent.data.json_rows import fault
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 
@@ -81,10 +82,8 @@ def _of_manifest(path: Path) -> Iterable[Example]:
         try:
             row = _ManifestRow.model_validate(_parse(line))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the row"
             raise BadInput(
-                f"{path.name}:{number}: {where}: {first['msg']}; a row is "
+                f"{path.name}:{number}: {fault(error, 'the row')}; a row is "
                 '{"file": …, "model": …, "prompt": …, "prompt_id": …}'
             ) from None
         yield Example(path.parent / row.file, row.model, row.prompt, row.prompt_id)

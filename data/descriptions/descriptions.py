@@ -25,6 +25,7 @@ from diffagent.data.attributes import Attributes
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.holdout import Rule
 from diffagent.data.errors import BadInput
+from diffagent.data.json_rows import fault
 
 _HIDDEN: Mapping[str, frozenset[str]] = {
     "none": frozenset(),
@@ -149,9 +150,7 @@ def _lines(path: Path) -> Iterator[Description]:
         try:
             yield Description.model_validate_json(line)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the line"
             raise BadInput(
-                f"{path}:{number}: not a description: {where}: {first['msg']}; "
+                f"{path}:{number}: not a description: {fault(error, 'the line')}; "
                 "delete the line or give another file"
             ) from None

@@ -77,12 +77,14 @@ def read_file(path: Path) -> Facts:
                 "pickle", problem="a pickle can run code when it is opened: not opened; get it as safetensors"
             )
         header = read_header(path)
-        verdict = judge(header, path)
         return Facts(
-            verdict.kind, verdict.base_model, verdict.by, verdict.flaws, verdict.prediction,
-            None, header.format, header.digest, _sample(path), of_training(header.metadata),
-            of_modelspec(header.metadata),
-        )  # fmt: skip
+            **vars(judge(header, path)),
+            format=header.format,
+            digest=header.digest,
+            sample=_sample(path),
+            training=of_training(header.metadata),
+            spec=of_modelspec(header.metadata),
+        )
     except BadHeader as error:
         return Facts("unreadable", problem=str(error))
     except (OSError, MemoryError) as error:

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from diffagent.data.air import AIR, LOCAL
 from diffagent.data.errors import BadInput
-from diffagent.data.library.kinds import Kind
+from diffagent.data.library.kinds import FileVerdict
 from diffagent.data.library.sidecars import SidecarNotes
 from diffagent.data.library.training import Training
 from diffagent.data.weights.weights import home
@@ -46,15 +46,11 @@ CREATE TABLE IF NOT EXISTS overrides (key TEXT PRIMARY KEY, value TEXT NOT NULL)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A file's own facts. ``problem`` says why it cannot be read; ``digest`` is the SHA-256 of header and
-    size; ``sample`` is 16 digits of that of a few blocks, which tell apart files of one digest."""
+class Facts(FileVerdict):
+    """A file's own facts, its verdict among them. ``problem`` says why it cannot be read; ``digest`` is the
+    SHA-256 of header and size; ``sample`` is 16 digits of that of a few blocks, which tell apart files of one
+    digest."""
 
-    kind: Kind
-    base_model: str | None = None
-    by: str = ""
-    flaws: tuple[str, ...] = ()
-    prediction: str | None = None
     problem: str | None = None
     format: str | None = None
     digest: str | None = None

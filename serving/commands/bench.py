@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+
+from diffagent.serving.commands.output import show
+from diffagent.serving.commands.shared_options import AGENT, FOLDER, JSON, SHIPPED_CATALOG, engine_options
 
 
 @click.group()
@@ -20,20 +21,10 @@ def bench() -> None:
 @click.option(
     "--plain-rounds", default=8, show_default=True, type=click.IntRange(2), help="Plain generations."
 )
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
-@click.option("--engine", default="transformers", show_default=True)
-@click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
+@AGENT
 @click.option("--busy", is_flag=True, help="Also beside one busy process a core.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def latency(
-    rounds: int,
-    plain_rounds: int,
-    catalog: str | None,
-    engine: str,
-    llm: str | None,
-    busy: bool,
-    as_json: bool,
-) -> None:
+@JSON
+def latency(rounds: int, plain_rounds: int, busy: bool, as_json: bool, **options: Any) -> None:
     """One warm call, beside plain greedy generate(); and a cold command, with its peak memory."""
     from tqdm import tqdm
 
@@ -41,17 +32,16 @@ def latency(
     from diffagent.training.evaluation.bench import beside_busy
     from diffagent.training.evaluation.bench import latency as measure
 
-    agent = Agent.load(catalog, llm, engine)
+    agent = Agent.load(**options)
     figures = measure(agent, rounds, plain_rounds, tqdm)
-    _show(figures | (beside_busy(agent, rounds, tqdm) if busy else {}), as_json)
+    show(figures | (beside_busy(agent, rounds, tqdm) if busy else {}), as_json)
 
 
 @bench.command()
 @click.option("--rows", default=48, show_default=True, type=click.IntRange(2, 96), help="Prompts.")
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
-@click.option("--engine", default="vllm", show_default=True, help="transformers, vllm or a server's URL.")
-@click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@SHIPPED_CATALOG
+@engine_options("vllm")
+@JSON
 def throughput(rows: int, catalog: str | None, engine: str, llm: str | None, as_json: bool) -> None:
     """Calls a second in a batch, beside the same engine one by one and the transformers engine."""
     from tqdm import tqdm
@@ -66,7 +56,7 @@ def throughput(rows: int, catalog: str | None, engine: str, llm: str | None, as_
     if engine != "transformers":
         plain = Agent(agent.catalog, agent.prefilter, load_engine("transformers", llm), agent.fusion)
     figures = measure(agent, prompts(rows), plain, tqdm)
-    _show(figures, as_json)
+    show(figures, as_json)
 
 
 @bench.command()
@@ -79,12 +69,8 @@ def throughput(rows: int, catalog: str | None, engine: str, llm: str | None, as_
 )
 @click.option("--images", default=1, show_default=True, type=click.IntRange(1), help="Images of each task.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the invented hub.")
-@click.option(
-    "--store",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="A folder that keeps the store; default: a temporary one.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--store", type=FOLDER, help="A folder that keeps the store; default: a temporary one.")
+@JSON
 def match(
     models: int, tasks: int, plain_tasks: int, images: int, seed: int, store: Path | None, as_json: bool
 ) -> None:
@@ -95,12 +81,4 @@ def match(
     from diffagent.training.evaluation.match_bench import match as measure
 
     figures = measure(Hub(models, seed), tasks, min(tasks, plain_tasks), images, store, tqdm)
-    _show(figures, as_json)
-
-
-def _show(figures: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        click.echo(f"{name:22} {value}")
+    show(figures, as_json)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffagent.serving.commands.catalog_option import catalog_option
 from diffagent.serving.commands.request_options import request_options
+from diffagent.serving.commands.shared_options import ENGINE, catalog_option, with_server_models
 
 if TYPE_CHECKING:
     from diffagent.agent.decision import Decision
@@ -28,17 +28,7 @@ if TYPE_CHECKING:
 )
 @request_options()
 @catalog_option()
-@click.option(
-    "--engine",
-    default="transformers",
-    show_default=True,
-    help="transformers, vllm or the URL of a vllm serve or of any chat completions.",
-)
-@click.option(
-    "--llm",
-    metavar="PATH-OR-NAME",
-    help="A LLaMA-architecture model (default: SmolLM2-135M-Instruct), or the name of a server's.",
-)
+@ENGINE
 @click.option(
     "--explain",
     is_flag=True,
@@ -70,7 +60,7 @@ def call(
     if request.images:
         _check_specifications(catalog)
     if request.installed:
-        catalog = _with_server_models(catalog, request.target, request.target_url)
+        catalog = with_server_models(catalog, request.target, request.target_url)
     agent = Agent.load(catalog, llm, engine)
     answer = agent.answer(request)
     decision, emitted = answer.decision, answer.emitted
@@ -96,17 +86,6 @@ def call(
         click.echo(decision.call.to_json())
         return
     click.echo(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-def _with_server_models(catalog: str | None, target: str, url: str | None) -> str:
-    """The catalog with a server's models added; prints which are new and which are left out."""
-    from diffagent.agent.targets import load
-    from diffagent.agent.targets.server_catalog import with_server_models
-
-    server_catalog = with_server_models(catalog, target, url)
-    for line in server_catalog.lines(url or load(target).usual_url or target):
-        click.echo(f"diffagent: {line}", err=True)
-    return str(server_catalog.path)
 
 
 def _check_specifications(catalog: str | None) -> None:

@@ -7,7 +7,7 @@ ships with the package is read-only.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import click
 
 from diffagent.data.attributes import MEDIA, ROLES
 from diffagent.data.base_models import examples
-from diffagent.serving.commands.catalog_option import catalog_option
+from diffagent.serving.commands.shared_options import FILE, JSON, PATH, catalog_option, together
 
 if TYPE_CHECKING:
     from diffagent.data.catalog.catalog import Catalog, Filter
@@ -24,18 +24,15 @@ if TYPE_CHECKING:
     from diffagent.data.hubs.raw import RawFolder
     from diffagent.data.records import Card
 
-Command = Callable[..., Any]
-
 _CATALOG = catalog_option("path")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _DESCRIPTIONS = click.option(
     "--descriptions",
     "descriptions_file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The output of diffagent data describe.",
 )
-_FILTERS = (
+_FILTERS = together(
     click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False)),
     click.option("--base-model", metavar="NAME", help=f"A {examples()}."),
     click.option("--commercial", is_flag=True, help="Only models whose images may be sold."),
@@ -45,21 +42,15 @@ _FILTERS = (
 )
 
 
-def _with_filters(command: Command) -> Command:
-    for option in reversed(_FILTERS):
-        command = option(command)
-    return command
-
-
 @click.group()
 def catalog() -> None:
     """List, search, show, add and import models."""
 
 
 @catalog.command("list")
-@_with_filters
+@_FILTERS
 @_CATALOG
-@_JSON
+@JSON
 def list_(path: str | None, as_json: bool, limit: int, **filters: Any) -> None:
     """List models, most downloaded first."""
     with closing(_open(path)) as opened:
@@ -73,9 +64,9 @@ def list_(path: str | None, as_json: bool, limit: int, **filters: Any) -> None:
 
 @catalog.command()
 @click.argument("words", nargs=-1, required=True)
-@_with_filters
+@_FILTERS
 @_CATALOG
-@_JSON
+@JSON
 def search(words: tuple[str, ...], path: str | None, as_json: bool, limit: int, **filters: Any) -> None:
     """Search names, tags, trigger words and descriptions for WORDS, best match first."""
     query = " ".join(words)
@@ -89,7 +80,7 @@ def search(words: tuple[str, ...], path: str | None, as_json: bool, limit: int, 
 @catalog.command()
 @click.argument("model")
 @_CATALOG
-@_JSON
+@JSON
 def show(model: str, path: str | None, as_json: bool) -> None:
     """Show one MODEL: a name, AIR, Civitai model or version id, hash, or file name."""
     from diffagent.serving.commands.tables import facts
@@ -101,7 +92,7 @@ def show(model: str, path: str | None, as_json: bool) -> None:
 
 @catalog.command()
 @_CATALOG
-@_JSON
+@JSON
 def stats(path: str | None, as_json: bool) -> None:
     """Count the entries by type, base model, source and licence."""
     from diffagent.serving.commands.tables import facts
@@ -117,7 +108,7 @@ def stats(path: str | None, as_json: bool) -> None:
 
 @catalog.command("base-models")
 @click.option("--markdown", "as_page", is_flag=True, help="Print the page of the documentation.")
-@_JSON
+@JSON
 def base_models(as_page: bool, as_json: bool) -> None:
     """List the base models: names, families, settings."""
     from dataclasses import asdict
@@ -147,7 +138,7 @@ def base_models(as_page: bool, as_json: bool) -> None:
     is_flag=True,
     help="Models of base models new to the catalog answer only requests for that base model.",
 )
-@_JSON
+@JSON
 def add(
     file: Path, path: str | None, descriptions_file: Path | None, only_asked: bool, as_json: bool
 ) -> None:
@@ -187,8 +178,8 @@ def add(
 
 
 @catalog.command("import")
-@click.argument("raw", type=click.Path(path_type=Path))
-@click.option("-o", "out", required=True, metavar="CATALOG", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("raw", type=PATH)
+@click.option("-o", "out", required=True, metavar="CATALOG", type=FILE)
 @click.option(
     "--horde", metavar="DIR", help="AI Horde's models.jsonl and styles.json, if RAW has no crawl of them."
 )
@@ -204,7 +195,7 @@ def add(
     "--base-model", "bases", multiple=True, metavar="NAME", help="Only these base models or families."
 )
 @_DESCRIPTIONS
-@_JSON
+@JSON
 def import_(
     raw: Path,
     out: Path,

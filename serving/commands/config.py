@@ -12,10 +12,11 @@ import click
 
 from diffagent.data.errors import BadInput
 from diffagent.serving.commands import defaults
+from diffagent.serving.commands.shared_options import JSON
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@JSON
 @click.pass_context
 def config(ctx: click.Context, /, as_json: bool) -> None:
     """Show the defaults and where they are set; set defaults of options.

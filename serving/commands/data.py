@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from diffagent.serving.commands.describe import describe
+from diffagent.serving.commands.shared_options import FILE, JSON, PATH
 
 if TYPE_CHECKING:
     from diffagent.data.dabench.listed import ListedPairs
@@ -30,9 +31,7 @@ data.add_command(describe)
 
 @data.command()
 @click.option("--url", metavar="BASE", help="The API's base URL (default: Civitai's); a folder for horde.")
-@click.option(
-    "-o", "raw", required=True, metavar="RAW", type=click.Path(path_type=Path), help="Folder to fill."
-)
+@click.option("-o", "raw", required=True, metavar="RAW", type=PATH, help="Folder to fill.")
 @click.option("--source", type=click.Choice(["civitai", "horde"]), default="civitai", show_default=True)
 @click.option("--installed", metavar="DIR", help="Only the models in this A1111, Forge or ComfyUI folder.")
 @click.option("--types", multiple=True, metavar="TYPE", help="Model types, repeated or comma separated "
@@ -76,13 +75,13 @@ def crawl(
 
 
 @data.command()
-@click.argument("raw", type=click.Path(path_type=Path))
-@click.option("-o", "out", required=True, type=click.Path(path_type=Path), metavar="DABENCH")
+@click.argument("raw", type=PATH)
+@click.option("-o", "out", required=True, type=PATH, metavar="DABENCH")
 @click.option("--drop-by-downloads", "downloads", type=float, default=0.5, show_default=True, metavar="SHARE",
               help="Of each type and base model, drop so many by downloads; 0: none.")  # fmt: skip
 @click.option("--drop-by-rating", "rating", type=float, default=0.25, show_default=True, metavar="SHARE",
               help="Of each type and base model, drop so many by Bayesian rating; 0: none.")  # fmt: skip
-@click.option("--descriptions", "descriptions_file", metavar="FILE", type=click.Path(path_type=Path),
+@click.option("--descriptions", "descriptions_file", metavar="FILE", type=PATH,
               help="The output of data describe, in place of composed descriptions.")  # fmt: skip
 @click.option("--no-novel", is_flag=True, help="Leave test_novel out: no prompt is embedded.")
 @click.option("--lists", metavar="LISTS", type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -137,9 +136,9 @@ def _read_lists(folder: Path) -> ListedPairs:
 
 
 @data.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("-o", "out", required=True, metavar="CARDS", type=click.Path(path_type=Path))
-@click.option("--notes", metavar="DIR", type=click.Path(path_type=Path),
+@click.argument("folder", type=PATH)
+@click.option("-o", "out", required=True, metavar="CARDS", type=PATH)
+@click.option("--notes", metavar="DIR", type=PATH,
               help="A folder with left_out.tsv (models to leave out) and files.tsv (files).")  # fmt: skip
 def references(folder: Path, out: Path, notes: Path | None) -> None:
     """Turn the lists of models in FOLDER into CARDS, JSON lines that catalog add reads.
@@ -162,9 +161,9 @@ def references(folder: Path, out: Path, notes: Path | None) -> None:
 
 
 @data.command()
-@click.argument("folder", metavar="RAW-or-DABENCH", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--plot", "picture", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path),
+@click.argument("folder", metavar="RAW-or-DABENCH", type=PATH)
+@JSON
+@click.option("--plot", "picture", metavar="FILE.png", type=FILE,
               help="Draw the funnel too; needs the extra plot.")  # fmt: skip
 def stats(folder: Path, as_json: bool, picture: Path | None) -> None:
     """Show the funnel of a crawl or of a built DABench: the drops and their reasons.

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.serving.commands.shared_options import FILE, PATH
+
 if TYPE_CHECKING:
     from diffagent.data.descriptions.describe import DescribeJob, DescribeSummary
 
 
 @click.command()
-@click.argument("raw", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "out", required=True, metavar="DESCRIPTIONS", type=click.Path(dir_okay=False, path_type=Path)
-)
+@click.argument("raw", type=PATH)
+@click.option("-o", "out", required=True, metavar="DESCRIPTIONS", type=FILE)
 @click.option("--llm", metavar="URL-OR-PATH", help="An OpenAI-compatible server, or a local model.")
 @click.option("--llm-model", metavar="NAME", help="The server's model.")
 @click.option(

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from diffagent.agent.targets import TABLE
-from diffagent.serving.commands.catalog_option import catalog_option
 from diffagent.serving.commands.request_options import FLAGS, request_options
+from diffagent.serving.commands.shared_options import ENGINE, catalog_option, with_server_models
 from diffagent.serving.commands.texts import is_missing_file, read_stdin
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ _OWN = ("target", "target_url", "seed", "n", "nearest", "installed")
 )
 @request_options(*_OWN)
 @catalog_option()
-@click.option(
-    "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
-)
-@click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
+@ENGINE
 @click.pass_context
 def generate(
     ctx: click.Context,
@@ -236,13 +233,7 @@ class Setup:
 
     def ask_server(self, target: str) -> None:
         """Add the models of the target's server to the catalog."""
-        from diffagent.agent.targets import load
-        from diffagent.agent.targets.server_catalog import with_server_models
-
-        server_catalog = with_server_models(self._catalog, target, self.url)
-        for line in server_catalog.lines(self.url or load(target).usual_url or target):
-            click.echo(f"diffagent: {line}", err=True)
-        self._catalog, self._with_server = str(server_catalog.path), True
+        self._catalog, self._with_server = with_server_models(self._catalog, target, self.url), True
 
     def open_catalog(self) -> Any:
         """The catalog."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+from diffagent.serving.commands.output import progress, show
+from diffagent.serving.commands.shared_options import FILE, JSON, SHIPPED_CATALOG, engine_options, sample_of
 
 
 @click.command()
-@click.argument("prompts", nargs=-1, required=True, type=_FILE)
-@click.option("--limit", type=click.IntRange(1), help="At most this many prompts of a file, drawn at random.")
+@click.argument("prompts", nargs=-1, required=True, type=FILE)
 @click.option("--form", type=click.Choice(["candidates", "memory"]), default="candidates", show_default=True)
 @click.option(
     "--system", "systems", multiple=True, metavar="NAME=LLM",
@@ -30,17 +30,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     is_flag=True,
     help="Enrich the prompts, as the paper does with captions; from memory: measure both.",
 )
-@click.option("--seed", default=0, show_default=True)
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
-@click.option(
-    "--engine", default="transformers", show_default=True, help="What runs the language model of --llm."
-)
-@click.option(
-    "--llm",
-    metavar="PATH-OR-NAME",
-    help="A LLaMA-architecture model: the one that is measured, from memory the one that enriches.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@sample_of("prompts of a file")
+@SHIPPED_CATALOG
+@engine_options(llm="The model that is measured; from memory: that enriches the prompts.")
+@JSON
 def hallucination(
     prompts: tuple[Path, ...], form: str, systems: tuple[str, ...], as_json: bool, **options: Any
 ) -> None:
@@ -69,11 +62,7 @@ def hallucination(
             "among candidates --llm is measured on one file of prompts: leave --system and others out"
         )
     figures = _among_candidates(prompts[0], options)
-    if as_json:
-        click.echo(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        click.echo(f"{name:16} {json.dumps(value) if isinstance(value, dict | list) else value}")
+    show(figures, as_json)
 
 
 def _among_candidates(path: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -84,8 +73,8 @@ def _among_candidates(path: Path, options: dict[str, Any]) -> dict[str, Any]:
     texts = read_prompts(path, options["limit"], options["seed"])
     agent = Agent.load(options["catalog"], options["llm"], options["engine"])
     if options["enhance"]:
-        texts = [enhance(text, agent.engine) for text in _progress(texts, "enhance")]
-    return measure(agent, texts, options["free"], _progress) | {"enhanced": options["enhance"]}
+        texts = [enhance(text, agent.engine) for text in progress(texts, "enhance")]
+    return measure(agent, texts, options["free"], progress) | {"enhanced": options["enhance"]}
 
 
 def _from_memory(paths: Sequence[Path], systems: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
@@ -100,17 +89,11 @@ def _from_memory(paths: Sequence[Path], systems: Sequence[str], options: dict[st
         prompt_sets = [read_prompt_set(path, catalog, options["limit"], options["seed"]) for path in paths]
         if options["enhance"]:
             engine = load_engine(options["engine"], options["llm"])
-            prompt_sets += [enhance_set(prompts, engine, _progress) for prompts in prompt_sets]
+            prompt_sets += [enhance_set(prompts, engine, progress) for prompts in prompt_sets]
         outcomes: dict[str, dict[str, Any]] = {prompts.name: {} for prompts in prompt_sets}
         for name, llm, _ in parsed:
             tuned = TunedModel.find(llm).engine()
             for prompts in prompt_sets:
-                outcomes[prompts.name][name] = answers(tuned, catalog, prompts, _progress)
+                outcomes[prompts.name][name] = answers(tuned, catalog, prompts, progress)
             tuned.close()
     return table(outcomes, prompt_sets, options["seed"])
-
-
-def _progress(items: Iterable[Any], label: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=label, dynamic_ncols=True)

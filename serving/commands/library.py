@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from diffagent.data.errors import BadInput, DiffAgentError
+from diffagent.serving.commands.shared_options import FOLDER, JSON, PATH
 
 if TYPE_CHECKING:
     from diffagent.data.library.entries import Line, Shelf
     from diffagent.data.library.state import File, State
     from diffagent.data.records import Card
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_FOLDERS = click.argument("folders", nargs=-1, metavar="[DIR]...", type=click.Path(path_type=Path))
+_FOLDERS = click.argument("folders", nargs=-1, metavar="[DIR]...", type=PATH)
 _FILE = click.argument("file")
 
 
@@ -65,7 +65,7 @@ def library() -> None:
 )
 @click.option("--llm", metavar="URL", help="An OpenAI-compatible server that describes the models.")
 @click.option("--llm-model", metavar="NAME", help="The server's model.")
-@_JSON
+@JSON
 def scan(
     folders: tuple[Path, ...],
     offline: bool,
@@ -115,7 +115,7 @@ def scan(
 
 
 @library.command("list")
-@_JSON
+@JSON
 def list_(as_json: bool) -> None:
     """List the files of the library."""
     from diffagent.data.library.entries import shelve
@@ -127,7 +127,7 @@ def list_(as_json: bool) -> None:
 
 @library.command()
 @_FILE
-@_JSON
+@JSON
 def show(file: str, as_json: bool) -> None:
     """Show the facts of one FILE: a path, or a file's name."""
     from diffagent.data.library.entries import shelve
@@ -190,7 +190,7 @@ def set_(
 
 
 @library.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=PATH)
 def forget(folder: Path | None) -> None:
     """Forget the library, or one FOLDER of it; no model is touched.
 
@@ -212,7 +212,7 @@ def forget(folder: Path | None) -> None:
 
 @library.command()
 @click.argument("model")
-@click.option("--into", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+@click.option("--into", "folder", metavar="DIR", type=FOLDER,
               help="A folder of models; default: the library's.")  # fmt: skip
 @click.option("--catalog", metavar="PATH", help="The catalog that MODEL is in; default: the one that ships.")
 @click.option("--url", metavar="BASE", help="The hub's base URL (default: Civitai's).")

@@ -9,17 +9,12 @@ from typing import NoReturn
 
 import click
 
-from diffagent.serving.commands.catalog_option import catalog_option
+from diffagent.serving.commands.shared_options import ENGINE, catalog_option
 
 
 @click.command()
 @catalog_option()
-@click.option(
-    "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
-)
-@click.option(
-    "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
-)
+@ENGINE
 @click.option("--target-url", metavar="URL", help="The server whose installed models may be asked for.")
 def mcp(catalog: str | None, engine: str, llm: str | None, target_url: str | None) -> None:
     """Serve route_prompt, identify_model and search_models to an MCP client over stdin and stdout.

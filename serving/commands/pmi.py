@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.serving.commands.output import show
+from diffagent.serving.commands.shared_options import FILE, JSON, PATH
+
 if TYPE_CHECKING:
     from diffagent.agent.pmi.feature_cache import EncoderPair
     from diffagent.agent.pmi.identifier import Identification, Identifier
@@ -22,7 +25,6 @@ _ENCODER = click.option(
     metavar="NAME",
     help="Or a CLIP of the hub or in a folder.",
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
@@ -31,10 +33,8 @@ def pmi() -> None:
 
 
 @pmi.command()
-@click.argument("source", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", "out", required=True, metavar="CATALOG", type=click.Path(dir_okay=False, path_type=Path)
-)
+@click.argument("source", required=False, type=PATH)
+@click.option("-o", "--output", "out", required=True, metavar="CATALOG", type=FILE)
 @click.option(
     "--generate", "models", multiple=True, metavar="MODEL", help="Make images of this catalog model first."
 )
@@ -48,7 +48,7 @@ def pmi() -> None:
     "--images",
     "folder",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Where made or fetched images are kept.",
 )
 @click.option(
@@ -56,7 +56,7 @@ def pmi() -> None:
 )
 @click.option("--target-url", metavar="URL")
 @_ENCODER
-@_JSON
+@JSON
 def build(
     source: Path | None,
     out: Path,
@@ -99,7 +99,7 @@ def build(
         "added": built.added,
         "failed": built.failed,
     }
-    _print(facts, as_json)
+    show(facts, as_json)
 
 
 @pmi.command()
@@ -109,7 +109,7 @@ def build(
 @click.option("--paper", is_flag=True, help="By the distance of the CGI paper (Eq. 9).")
 @click.option("--prompt", default="", help="With --paper: what the images show.")
 @click.option("--captioner", metavar="NAME", help="With --paper: describes them, such as a BLIP of the hub.")
-@_JSON
+@JSON
 def identify(
     images: tuple[str, ...],
     catalog: str | None,
@@ -182,18 +182,14 @@ def _by_paper(
 
 
 @pmi.command()
-@click.argument("manifest", type=click.Path(path_type=Path))
+@click.argument("manifest", type=PATH)
 @click.option("--images", default="1,4", show_default=True, help="Numbers of example images, 1 to 6.")
 @click.option("--tables", is_flag=True, help="Also Tables 3 and 5; print Markdown.")
 @click.option("--own", is_flag=True, help="Also models specified by prompts of their own, five seeds.")
-@click.option(
-    "--plot", metavar="PNG", type=click.Path(dir_okay=False, path_type=Path), help="Accuracy by images."
-)
-@click.option(
-    "-o", "--sheet", metavar="PNG", type=click.Path(dir_okay=False, path_type=Path), help="A contact sheet."
-)
+@click.option("--plot", metavar="PNG", type=FILE, help="Accuracy by images.")
+@click.option("-o", "--sheet", metavar="PNG", type=FILE, help="A contact sheet.")
 @_ENCODER
-@_JSON
+@JSON
 def bench(
     manifest: Path,
     images: str,
@@ -288,15 +284,6 @@ def _pair(image_encoder: str) -> EncoderPair:
 
     text, name = load_text_encoder(image_encoder)
     return EncoderPair(load_image_encoder(image_encoder), text, name, text.digest)
-
-
-def _print(facts: dict[str, Any], as_json: bool) -> None:
-    from diffagent.serving.commands.tables import facts as lines
-
-    if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
-    else:
-        click.echo(lines((name, str(value)) for name, value in facts.items()))
 
 
 def _progress(items: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from diffagent.serving.commands.catalog_option import catalog_option
+from diffagent.serving.commands.shared_options import catalog_option
 
 
 @click.command()

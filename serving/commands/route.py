@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from diffagent.serving.batch.rows import KINDS, PROMPT, kind_of, open_source
-from diffagent.serving.commands.catalog_option import catalog_option
 from diffagent.serving.commands.request_options import request_options
+from diffagent.serving.commands.shared_options import ENGINE, catalog_option
 
 if TYPE_CHECKING:
     from diffagent.serving.batch.route import Answer, BatchSummary, Body
@@ -45,10 +45,7 @@ BLOCK, BATCH = 8, 64
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Engines on the cluster."
 )
 @catalog_option()
-@click.option(
-    "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
-)
-@click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
+@ENGINE
 def route(
     source: str,
     output: str,

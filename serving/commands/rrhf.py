@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
-_CATALOG = click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+from diffagent.serving.commands.output import progress, say, show
+from diffagent.serving.commands.shared_options import (
+    FILE,
+    FOLDER,
+    JSON,
+    REQUESTS,
+    SEED,
+    SHIPPED_CATALOG,
+    TRAINING_RUN,
+    sample_of,
+    together,
+)  # fmt: skip
+
+_TARGET = together(
+    click.option("--target", default="diffusers", show_default=True, help="What makes the images."),
+    click.option("--target-url", metavar="URL", help="Where its server is."),
+    click.option(
+        "--baseline", metavar="MODEL", help="The default call's checkpoint; default: the most used one."
+    ),
+)
+_WEIGHTS = click.option(
+    "--weights", type=FILE, metavar="SUITABILITY.npz", help="The reward of suitability; default: what ships."
+)
 
 
 @click.command()
-@click.argument("dabench", type=_FOLDER, required=False)
-@click.option("-o", "out", required=True, type=_FOLDER, metavar="OUT")
+@click.argument("dabench", type=FOLDER, required=False)
 @click.option("--llm", metavar="PATH-OR-NAME", help="A folder of train sft; default: the adapter that ships.")
 @click.option("--recipe", default="smollm2-135m", show_default=True, metavar="NAME")
 @click.option(
@@ -26,31 +44,14 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     show_default=True,
     help="suitability: on plain requests in place of DABENCH.",
 )
-@click.option(
-    "--requests",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Graded requests (--reward suitability); default: those that ship.",
-)
-@click.option(
-    "--weights",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="SUITABILITY.npz",
-    help="What train suitability fitted (--reward suitability); default: what ships.",
-)
-@click.option("--raw", type=_FOLDER, help="The crawl that DABENCH was built from (--reward community).")
-@click.option("--images", type=_FOLDER, help="Where images of calls are kept (--reward images).")
-@click.option("--target", default="diffusers", show_default=True, help="What makes the images.")
-@click.option("--target-url", metavar="URL", help="Where its server is.")
-@click.option(
-    "--baseline", metavar="MODEL", help="The default call's checkpoint; default: the most used one."
-)
+@REQUESTS
+@_WEIGHTS
+@click.option("--raw", type=FOLDER, help="The crawl that DABENCH was built from (--reward community).")
+@click.option("--images", type=FOLDER, help="Where images of calls are kept (--reward images).")
+@_TARGET
 @click.option("--limit", type=click.IntRange(1), help="At most so many prompts.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT.")
-@click.option("--max-steps", type=click.IntRange(1), help="At most so many steps.")
-@click.option(
-    "--max-minutes", type=click.FloatRange(0, min_open=True), help="Of training; default: the recipe's."
-)
-@_CATALOG
+@TRAINING_RUN
+@SHIPPED_CATALOG
 def rrhf(dabench: Path | None, out: Path, llm: str | None, recipe: str, **options: Any) -> None:
     """Align a fine-tuned model with a reward (the paper's RRHF stage), on the align part of DABENCH or on
     plain requests.
@@ -81,25 +82,24 @@ def rrhf(dabench: Path | None, out: Path, llm: str | None, recipe: str, **option
     queries, reward, source = _queries_and_reward(dabench, agent, config, default, options)
     limits = Limits(options["max_steps"], options["max_minutes"] or config.minutes, began)
     task = AlignmentTask(config, tuned, queries, default, reward, source)
-    done = align(task, agent, out, resume=options["resume"], limits=limits, progress=progress, say=_say)
+    done = align(task, agent, out, resume=options["resume"], limits=limits, progress=progress, say=say)
     if done:
         click.echo(json.dumps(done))
 
 
 @click.command()
-@click.argument("pairs", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--raw", required=True, type=_FOLDER, help="The crawl that PAIRS come from.")
+@click.argument("pairs", type=FILE)
+@click.option("--raw", required=True, type=FOLDER, help="The crawl that PAIRS come from.")
 @click.option(
     "--system", "systems", multiple=True, required=True, metavar="NAME=LLM[,FUSION.json]",
     help="A model to compare, repeatable: a folder of train sft or train rrhf, or weights.",
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), help="At most this many pairs, drawn at random.")
 @click.option(
     "--unconstrained", "free", default=100, show_default=True, help="Prompts answered without a grammar."
 )
-@click.option("--seed", default=0, show_default=True)
-@_CATALOG
-@_JSON
+@sample_of("pairs")
+@SHIPPED_CATALOG
+@JSON
 def community(
     pairs: Path,
     raw: Path,
@@ -131,33 +131,26 @@ def community(
         shared = shared or community_of(raw, agent, [pair.prompt for pair in chosen], "report")
         results[name] = answers(agent, chosen, shared, free, progress)
     rows = table(results, seed)
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    for name, row in rows.items():
-        click.echo(f"{name:16} {json.dumps(row)}")
+    show(rows, as_json)
 
 
 @click.command()
-@click.argument("prompts", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("prompts", type=FILE)
 @click.option("--sft", required=True, metavar="LLM", help="A folder of train sft, or weights.")
 @click.option("--rrhf", "aligned", required=True, metavar="LLM", help="A folder of train rrhf, or weights.")
-@click.option("-o", "out", required=True, type=_FOLDER, metavar="OUT", help="Images and contact sheets.")
+@click.option("-o", "out", required=True, type=FOLDER, metavar="OUT", help="Images and contact sheets.")
 @click.option(
     "--free", type=click.Choice(["candidates", "memory"]), help="Without the grammar, as in the paper."
 )
 @click.option("-n", "count", default=3, show_default=True, help="Images a call.")
 @click.option("--side", type=int, help="Width and height of every image; default: the base model's.")
-@click.option("--target", default="diffusers", show_default=True, help="What makes the images.")
-@click.option("--target-url", metavar="URL", help="Where its server is.")
-@click.option("--baseline", metavar="MODEL", help="The default model; default: the most used checkpoint.")
+@_TARGET
 @click.option("--clip", metavar="PATH-OR-NAME", help="CLIP ViT-B.")
 @click.option("--image-reward", metavar="FILE", help="ImageReward's checkpoint.")
 @click.option("--hps", metavar="FILE", help="HPS v2's checkpoint.")
-@click.option("--limit", type=click.IntRange(1), help="At most this many prompts, drawn at random.")
-@click.option("--seed", default=0, show_default=True)
-@_CATALOG
-@_JSON
+@sample_of("prompts")
+@SHIPPED_CATALOG
+@JSON
 def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> None:
     """Table 2 of the paper: five systems' images of PROMPTS, scored by CLIP, ImageReward and HPS v2.
 
@@ -203,34 +196,21 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
     sheets(sets, studio, metrics.seeds, out)
     blind_page(sets, studio, out / "blind.html", seeds=metrics.seeds)
     rows["generated"] = studio.generated
-    if options["as_json"]:
-        click.echo(json.dumps(rows))
-        return
-    for name, row in rows.items():
-        click.echo(f"{name:16} {json.dumps(row)}")
+    show(rows, options["as_json"])
 
 
 @click.command()
-@click.option(
-    "--requests",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Graded requests; default: those that ship.",
-)
+@REQUESTS
 @click.option(
     "--system", "systems", multiple=True, required=True, metavar="NAME=LLM",
     help="A model to compare, repeatable: a folder of train sft or train rrhf, or weights.",
 )  # fmt: skip
 @click.option("--form", type=click.Choice(["candidates", "memory"]), default="candidates", show_default=True)
-@click.option(
-    "--weights",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="SUITABILITY.npz",
-    help="What the reward was; default: what ships.",
-)
+@_WEIGHTS
 @click.option("--limit", type=click.IntRange(1), help="At most this many requests.")
-@click.option("--seed", default=0, show_default=True)
-@_CATALOG
-@_JSON
+@SEED
+@SHIPPED_CATALOG
+@JSON
 def suitability(
     requests: Path | None,
     systems: tuple[str, ...],
@@ -265,11 +245,7 @@ def suitability(
             offered, facts = offers(agent, held_out, reward, progress), reward.report()
         results[name] = choices(agent.engine, offered, form, progress)
     rows = table(results, offered, seed) | facts
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    for name, row in rows.items():
-        click.echo(f"{name:16} {json.dumps(row)}")
+    show(rows, as_json)
 
 
 def _queries_and_reward(
@@ -329,14 +305,3 @@ def _image_reward(options: dict[str, Any], agent: Any, config: Any) -> Any:
         raise BadInput("the reward of images keeps them: pass --images FOLDER")
     studio = Studio(options["images"], agent.catalog, options["target"], options["target_url"])
     return ImageMetrics(studio, load_scorers(), range(config.images))
-
-
-def progress(items: Iterable[Any], label: str) -> Iterable[Any]:
-    """Yields the items beside a labelled bar."""
-    from tqdm import tqdm
-
-    return tqdm(items, desc=label, dynamic_ncols=True)
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

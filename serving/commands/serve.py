@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from diffagent.agent.targets import TABLE, load
-from diffagent.serving.commands.catalog_option import catalog_option
+from diffagent.serving.commands.shared_options import ENGINE, catalog_option, with_server_models
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -39,12 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--log-prompts", is_flag=True, help="Write prompts and error messages into the log.")
 @catalog_option()
-@click.option(
-    "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
-)
-@click.option(
-    "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
-)
+@ENGINE
 def serve(
     host: str,
     port: int,
@@ -70,21 +65,11 @@ def serve(
     )
     _check_target(config)
     if config.installed:
-        catalog = _with_server_models(catalog, config)
+        assert config.target is not None
+        catalog = with_server_models(catalog, config.target, config.target_url)
     with open_listener(host, port) as listener, contextlib.redirect_stdout(sys.stderr):  # vLLM prints
         logs.configure(config.log_prompts)
         run(create_app(Agent.load(catalog, llm, engine, concurrent=True), config), config, listener)
-
-
-def _with_server_models(catalog: str | None, config: ServerConfig) -> str:
-    """The catalog with the models of the target's server; prints which are new and which are left out."""
-    from diffagent.agent.targets.server_catalog import with_server_models
-
-    assert config.target is not None
-    server_catalog = with_server_models(catalog, config.target, config.target_url)
-    for line in server_catalog.lines(config.target_url or load(config.target).usual_url or config.target):
-        click.echo(f"diffagent: {line}", err=True)
-    return str(server_catalog.path)
 
 
 def open_listener(host: str, port: int) -> socket.socket:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click
 
+from diffagent.serving.commands.output import progress, say
+from diffagent.serving.commands.shared_options import FILE, FOLDER
+
 
 @click.command()
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("out", type=FOLDER)
 @click.option("--llm", default="smollm2-135m-instruct", show_default=True, metavar="PATH-OR-NAME")
 @click.option(
     "--scale",
@@ -18,11 +21,7 @@ import click
     help="Multiplies all steps and counts; below 0.2 SFT learns little.",
 )
 @click.option("--until", metavar="STAGE", help="Stop after this stage.")
-@click.option(
-    "--hub",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A packed hub, whose models and scorers are taken instead of trained.",
-)
+@click.option("--hub", type=FILE, help="A packed hub, whose models and scorers are taken instead of trained.")
 @click.option("--seed", default=0, show_default=True, help="Draws the pairs and both stages of training.")
 def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None, seed: int) -> None:
     """Run all of SFTA on a small hub with images: about two hours on two cores. Run again, it goes on.
@@ -31,10 +30,7 @@ def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None
     diffagent train story OUT
     diffagent train story OUT --hub tests/assets/smallhub.safetensors   # models and scorers as they ship
     """
-    from diffagent.serving.commands.rrhf import progress
     from diffagent.training.smallhub.story import Story, tell
 
-    summary = tell(
-        Story(out, llm, scale, hub, seed), until, progress, lambda line: click.echo(line, err=True)
-    )
+    summary = tell(Story(out, llm, scale, hub, seed), until, progress, say)
     click.echo(json.dumps(summary))

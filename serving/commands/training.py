@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from diffagent.serving.commands.hallucination import hallucination
+from diffagent.serving.commands.output import progress, say, show
 from diffagent.serving.commands.rrhf import community, images, rrhf
 from diffagent.serving.commands.rrhf import suitability as suits
+from diffagent.serving.commands.shared_options import (
+    AGENT,
+    FILE,
+    FOLDER,
+    JSON,
+    PATH,
+    REQUESTS,
+    SEED,
+    SHIPPED_CATALOG,
+    TRAINING_RUN,
+    fitted_to,
+    sample_of,
+)
 from diffagent.serving.commands.story import story
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-_ENGINE = click.option(
-    "--engine", default="transformers", show_default=True, help="The engine of the language model."
+_UNTUNED = click.option(
+    "--untuned",
+    metavar="PATH-OR-NAME",
+    help="A language model to measure beside; default: ours without its adapter, if it has one.",
 )
-_LLM = click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
-_CATALOG = click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
@@ -29,8 +40,8 @@ def train() -> None:
 
 
 @train.command()
-@click.argument("raw", type=click.Path(path_type=Path))
-@click.option("-o", "out", required=True, type=_FILE, metavar="RANKER.npz")
+@click.argument("raw", type=PATH)
+@fitted_to("RANKER.npz")
 def prefilter(raw: Path, out: Path) -> None:
     """Fit the prefilter's ranker on the train part of the crawl RAW (about 15 minutes on two cores)."""
     from diffagent.data.catalog.corpus import read_entries
@@ -42,22 +53,20 @@ def prefilter(raw: Path, out: Path) -> None:
 
     encoder, config = VectorCache(TextEncoder.load()), FitConfig()
     corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
-    data = queries(corpus, encoder, config, _progress)
-    ranker, history = fit(data, config, _progress)
+    data = queries(corpus, encoder, config, progress)
+    ranker, history = fit(data, config, progress)
     ranker.save(out)
     click.echo(json.dumps({"queries": len(data.kind), **history[-1]}))
 
 
 @train.command()
-@click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
-@click.option("-o", "out", required=True, type=_FILE, metavar="SUITABILITY.npz")
+@REQUESTS
+@fitted_to("SUITABILITY.npz")
 @click.option(
     "--no-llm", is_flag=True, help="Fit to the rules' readings, for the system without a language model."
 )
 @click.option("--weight", default=5.0, show_default=True, help="Weight of the language model's reading.")
-@_CATALOG
-@_ENGINE
-@_LLM
+@AGENT
 def suitability(
     requests: Path | None,
     out: Path,
@@ -80,7 +89,7 @@ def suitability(
     ranked = Prefilter.of(opened, TextEncoder.load())
     shelf = CardShelf(ranked.cards)
     reader = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
-    rows = gather(ranked, read_graded(requests), _progress, reader)
+    rows = gather(ranked, read_graded(requests), progress, reader)
     fitted = fit([row for row in rows if row.split == "train"])
     fitted.save(out)
     held_out = [row for row in rows if row.split == "test"]
@@ -92,8 +101,8 @@ def suitability(
 
 
 @train.command()
-@click.option("--chats", type=_FILE, help="Messages with labelled pieces; default: those that ship.")
-@click.option("-o", "out", required=True, type=_FILE, metavar="PIECES.npz")
+@click.option("--chats", type=FILE, help="Messages with labelled pieces; default: those that ship.")
+@fitted_to("PIECES.npz")
 def talk(chats: Path | None, out: Path) -> None:
     """Fit the tagger of the picture's words in a chat message (40 minutes of a core).
 
@@ -105,41 +114,39 @@ def talk(chats: Path | None, out: Path) -> None:
     chats_read = list(read_chats(chats))
     held_out = [chat for chat in chats_read if chat.is_held_out]
     lessons = [*chats_read, *read_pictures()]
-    shares = measure(held_out, fit([chat for chat in lessons if not chat.is_held_out], progress=_progress))
-    fit(lessons, progress=_progress).save(out)
+    shares = measure(held_out, fit([chat for chat in lessons if not chat.is_held_out], progress=progress))
+    fit(lessons, progress=progress).save(out)
     click.echo(json.dumps({"messages": len(chats_read), "held_out": len(held_out), **shares}))
 
 
 @train.command("weights")
-@click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
-@click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
-@_CATALOG
-@_ENGINE
-@_LLM
-def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, llm: str | None) -> None:
+@REQUESTS
+@fitted_to("FUSION.json")
+@AGENT
+def weights(requests: Path | None, out: Path, **options: Any) -> None:
     """Fit the language model's weights in reading and choice on requests of the align part."""
     from diffagent.agent.agent import Agent
     from diffagent.training.fitting.asking_weights import fit
     from diffagent.training.fitting.fusion import save
     from diffagent.training.fitting.plain_requests import read_graded
 
-    agent = Agent.load(catalog, llm, engine)
+    agent = Agent.load(**options)
     align = [request for request in read_graded(requests) if request.split == "align"]
-    fusion, trials = fit(agent, align, _progress)
+    fusion, trials = fit(agent, align, progress)
     save(fusion, out)
     click.echo(json.dumps({"read": fusion.reading_weight, "asked": fusion.choice_weight, **trials}))
 
 
 @train.command()
-@click.argument("raw", type=click.Path(path_type=Path))
-@click.option("-o", "out", required=True, type=_FILE, metavar="READER.npz")
+@click.argument("raw", type=PATH)
+@fitted_to("READER.npz")
 @click.option(
     "--rebuilt",
-    type=_FILE,
+    type=FILE,
     metavar="CATALOG",
     help="Write a copy of the catalog with estimated attributes only, fitted without the uploader's models.",
 )
-@_CATALOG
+@SHIPPED_CATALOG
 def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) -> None:
     """Fit the reader that estimates attributes of other models, on the catalog's models and the crawl RAW.
 
@@ -164,22 +171,12 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
 
 
 @train.command()
-@click.argument("align", type=_FILE)
-@click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
+@click.argument("align", type=FILE)
+@fitted_to("FUSION.json")
 @click.option("--limit", default=150, show_default=True, help="At most this many pairs, drawn at random.")
-@click.option("--seed", default=0, show_default=True)
-@_CATALOG
-@_ENGINE
-@_LLM
-def fusion(
-    align: Path,
-    out: Path,
-    limit: int,
-    seed: int,
-    catalog: str | None,
-    engine: str,
-    llm: str | None,
-) -> None:
+@SEED
+@AGENT
+def fusion(align: Path, out: Path, limit: int, seed: int, **options: Any) -> None:
     """Fit the language model's weight in the parameters on pairs of the align part."""
     from dataclasses import replace
 
@@ -187,27 +184,18 @@ def fusion(
     from diffagent.training.evaluation.selection import read_pairs, sample
     from diffagent.training.fitting.fusion import fit_write, save
 
-    agent = Agent.load(catalog, llm, engine)
-    weight, trials = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
+    agent = Agent.load(**options)
+    weight, trials = fit_write(agent, sample(list(read_pairs(align)), limit, seed), progress)
     save(replace(agent.fusion, parameter_weight=weight), out)
     click.echo(json.dumps({"write": weight, "tried": trials}))
 
 
 @train.command()
-@click.argument("dabench", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("dabench", type=FOLDER)
 @click.option("--recipe", required=True, metavar="NAME", help="A recipe that ships, or a .yaml file.")
-@click.option("-o", "out", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="OUT")
-@click.option(
-    "--raw",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The crawl that DABENCH was built from: candidates are found there.",
-)
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT.")
-@click.option("--max-steps", type=click.IntRange(1), help="At most so many steps.")
-@click.option(
-    "--max-minutes", type=click.FloatRange(0, min_open=True), help="Of wall time; default: the recipe's."
-)
-@_LLM
+@click.option("--raw", type=FOLDER, help="The crawl that DABENCH was built from: candidates are found there.")
+@TRAINING_RUN
+@click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: the recipe's.")
 def sft(
     dabench: Path,
     recipe: str,
@@ -236,9 +224,7 @@ def sft(
     sft_recipe = read_recipe(recipe)
     sft_recipe = replace(sft_recipe, model=llm) if llm else sft_recipe
     limits = Limits(max_steps, max_minutes or sft_recipe.minutes, began)
-    summary = run(
-        sft_recipe, dabench, out, raw=raw, resume=resume, limits=limits, progress=_progress, say=_say
-    )
+    summary = run(sft_recipe, dabench, out, raw=raw, resume=resume, limits=limits, progress=progress, say=say)
     if summary:
         click.echo(json.dumps(summary))
 
@@ -249,27 +235,20 @@ def evaluate() -> None:
 
 
 @evaluate.command()
-@click.argument("pairs", type=_FILE)
-@click.option("--limit", type=click.IntRange(1), help="At most this many pairs, drawn at random.")
-@click.option("--seed", default=0, show_default=True)
+@click.argument("pairs", type=FILE)
+@sample_of("pairs")
 @click.option("--no-negative", is_flag=True, help="Leave out the negative prompts.")
 @click.option("--no-llm", is_flag=True, help="Leave the language model out.")
 @click.option("--no-parameters", is_flag=True, help="Leave out sampler, size, steps and CFG scale.")
-@click.option(
-    "--untuned",
-    metavar="PATH-OR-NAME",
-    help="A language model to measure beside; default: ours without its adapter, if it has one.",
-)
+@_UNTUNED
 @click.option(
     "--leave-out",
     type=click.FloatRange(0, 1),
     metavar="COSINE",
     help="Hide the catalog's documents that come so near to a query (for models whose images it has).",
 )
-@_CATALOG
-@_ENGINE
-@_LLM
-@_JSON
+@AGENT
+@JSON
 def select(
     pairs: Path,
     limit: int | None,
@@ -279,10 +258,8 @@ def select(
     no_parameters: bool,
     untuned: str | None,
     leave_out: float | None,
-    catalog: str | None,
-    engine: str,
-    llm: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Recall of the true model over held-out PAIRS: prefilter, baseline, agent with and without the model."""
     from dataclasses import replace
@@ -299,23 +276,23 @@ def select(
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     if no_negative:
         chosen = [replace(pair, negative_prompt="") for pair in chosen]
-    agent = Agent.load(catalog, llm, engine)
+    agent = Agent.load(**options)
     task = SelectionOptions(
         llm=not no_llm,
-        untuned=None if no_llm else _untuned(untuned, engine, llm),
+        untuned=None if no_llm else _untuned(untuned, options),
         parameters=not no_parameters,
         leave_out=leave_out,
     )
-    rows = list(measure(agent, _progress(chosen, "select"), task))
-    _print(summarise(rows, seed), as_json)
+    rows = list(measure(agent, progress(chosen, "select"), task))
+    show(summarise(rows, seed), as_json)
 
 
 @evaluate.command()
-@click.argument("requests", type=_FILE)
-@click.option("--judged", required=True, type=_FILE, metavar="GRADES", help="Graded calls, JSON lines.")
+@click.argument("requests", type=FILE)
+@click.option("--judged", required=True, type=FILE, metavar="GRADES", help="Graded calls, JSON lines.")
 @click.option(
     "--wishes",
-    type=_FILE,
+    type=FILE,
     metavar="WISHES",
     help="The explicit wishes of the requests. Default: REQUESTS-wishes.jsonl beside them, if any.",
 )
@@ -334,12 +311,10 @@ def select(
     help="The model of --system constant.",
 )
 @click.option(
-    "-o", "out", type=_FILE, metavar="CALLS", help="Write the calls, a row a request, as route does."
+    "-o", "out", type=FILE, metavar="CALLS", help="Write the calls, a row a request, as route does."
 )
-@_CATALOG
-@_ENGINE
-@_LLM
-@_JSON
+@AGENT
+@JSON
 def ask(
     requests: Path,
     judged: Path,
@@ -347,10 +322,8 @@ def ask(
     system: Any,
     constant: str,
     out: Path | None,
-    catalog: str | None,
-    engine: str,
-    llm: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Plain REQUESTS beside graded choices: the share that is good, acceptable and wrong.
 
@@ -366,7 +339,7 @@ def ask(
     wish_rows = (
         read_wishes(wishes or wishes_file(requests)) if wishes or wishes_file(requests).is_file() else []
     )
-    decisions, errors = answers(Agent.load(catalog, llm, engine), plain, system, constant, _progress)
+    decisions, errors = answers(Agent.load(**options), plain, system, constant, progress)
     calls = {key: decision.call for key, decision in decisions.items()}
     if out is not None:
         out.write_text("".join(rows(plain, calls, errors)), encoding="utf-8")
@@ -381,7 +354,7 @@ def ask(
 
 
 @evaluate.command()
-@click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
+@REQUESTS
 @click.option(
     "--split",
     type=click.Choice(["train", "align", "test"]),
@@ -391,28 +364,20 @@ def ask(
 )
 @click.option(
     "--without",
-    type=_FILE,
+    type=FILE,
     metavar="SUITABILITY.npz",
     help="Measure the system without a language model too, by what train suitability --no-llm fitted.",
 )
-@click.option(
-    "--untuned",
-    metavar="PATH-OR-NAME",
-    help="A language model to measure beside; default: ours without its adapter, if it has one.",
-)
-@_CATALOG
-@_ENGINE
-@_LLM
-@_JSON
+@_UNTUNED
+@AGENT
+@JSON
 def ablation(
     requests: Path | None,
     split: str,
     without: Path | None,
     untuned: str | None,
-    catalog: str | None,
-    engine: str,
-    llm: str | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Measure what the language model's reading and choice add on graded requests: the agent without each."""
     from diffagent.agent.agent import Agent
@@ -422,16 +387,16 @@ def ablation(
 
     graded = [request for request in read_graded(requests) if request.split == split]
     refitted = Suitability.load(without) if without is not None else None
-    agent = Agent.load(catalog, llm, engine)
-    answers = systems(agent, graded, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
+    agent = Agent.load(**options)
+    answers = systems(agent, graded, progress, without=refitted, untuned=_untuned(untuned, options))
     weights = {"read": agent.fusion.reading_weight, "asked": agent.fusion.choice_weight}
     figures = {"split": split, "weights": weights, **summarise(answers)}
     click.echo(json.dumps(figures) if as_json else text(figures))
 
 
 @evaluate.command()
-@click.argument("results", nargs=-1, required=True, type=_FILE)
-@click.option("-o", "out", required=True, type=_FILE, metavar="PLOT.png")
+@click.argument("results", nargs=-1, required=True, type=FILE)
+@click.option("-o", "out", required=True, type=FILE, metavar="PLOT.png")
 def plot(results: tuple[Path, ...], out: Path) -> None:
     """Draw RESULTS of eval select --json, a group of bars each, into a PNG file."""
     from diffagent.training.evaluation.results_plot import draw, read_results
@@ -446,29 +411,11 @@ for command in (community, hallucination, images, suits):
     evaluate.add_command(command)
 
 
-def _untuned(name: str | None, engine: str, llm: str | None) -> Any:
+def _untuned(name: str | None, options: dict[str, Any]) -> Any:
     """The engine to measure beside: the one that is named, or the default model without its adapter."""
     from diffagent.agent.engines.adapter import shipped
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.weights.weights import DEFAULT_LLM
 
-    name = name or (DEFAULT_LLM if llm is None and shipped() is not None else None)
-    return load_engine(engine, name) if name else None
-
-
-def _progress(items: Iterable[Any], label: str) -> Iterable[Any]:
-    from tqdm import tqdm
-
-    return tqdm(items, desc=label, dynamic_ncols=True)
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _print(figures: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(figures))
-        return
-    for name, value in figures.items():
-        click.echo(f"{name:16} {json.dumps(value) if isinstance(value, dict | list) else value}")
+    name = name or (DEFAULT_LLM if options["llm"] is None and shipped() is not None else None)
+    return load_engine(options["engine"], name) if name else None

@@ -128,7 +128,7 @@ def test_the_command_prints_one_object(
     make_reader: MakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = make_reader(reads(RIGHT), Fusion(reading_weight=1.0))
-    monkeypatch.setattr(Agent, "load", lambda *arguments: agent)
+    monkeypatch.setattr(Agent, "load", lambda **options: agent)
     monkeypatch.setattr(cli, "_untuned", lambda *arguments: RuleEngine())
     path, without = tmp_path / "requests.jsonl", tmp_path / "without.npz"
     plain_suitability().save(without)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from stand_ins import ENTRIES
 
 from diffagent.agent.answering import answer, memory
@@ -18,7 +19,7 @@ from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.catalog.usage import by_family
-from diffagent.data.errors import BadInput, EngineError
+from diffagent.data.errors import EngineError
 from diffagent.training.sft.dialogues import (
     IGNORED,
     Dialogue,
@@ -223,5 +224,5 @@ def test_batches_are_of_one_form_and_like_length() -> None:
 
 
 def test_shares_beyond_one_are_refused() -> None:
-    with pytest.raises(BadInput, match=r"absent is 1\.5, but it is a share"):
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
         Mix(0, 1.5)

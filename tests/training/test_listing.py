@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from stand_ins import WordEncoder, invented, plain_ranker, quiet
 
 from diffagent.data.errors import BadInput
@@ -95,11 +96,11 @@ def test_rows_are_read_and_bad_lines_named(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(BadInput, match="has no rows"):
         read_rows(path)
-    with pytest.raises(BadInput, match="is not a file of DABench"):
+    with pytest.raises(BadInput, match=r"is not a file$"):
         read_rows(tmp_path / "none.jsonl")
 
 
 @pytest.mark.parametrize("wrong", [{"k": 1}, {"folds": 1}, {"short": 0.7, "without_negative": 0.6}])
 def test_a_config_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises((BadInput, ValidationError)):
         ListingConfig(**wrong)

@@ -36,7 +36,9 @@ def test_what_is_fitted_to_is_learnt_and_all_picture_leaves_nothing_out(tmp_path
 
 def test_an_unknown_kind_is_an_error_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "chats.jsonl").write_text('{"pieces": [["Hello", "noise"]]}')
-    with pytest.raises(BadInput, match=r"chats\.jsonl:1 is no chat with labelled pieces: 'noise' is none of"):
+    with pytest.raises(
+        BadInput, match=r"chats\.jsonl, line 1 is not a chat with labelled pieces .*'noise' is none of"
+    ):
         next(read_chats(tmp_path / "chats.jsonl"))
 
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from diffagent.data.errors import BadInput
+from diffagent.data.json_rows import fault
 from diffagent.data.records import T2ICall
 
 GOOD, OK = 3, 2
@@ -193,10 +194,7 @@ def read_rows(path: Path, kind: type[Row], name: str) -> Iterator[tuple[int, Row
         try:
             yield number, kind.model_validate(json.loads(line))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the row"
-            quoted_input = "" if first["type"] == "missing" else f" (given: {first.get('input')!r:.60})"
-            raise BadInput(f"{path}:{number}: not a {name}: {where}: {first['msg']}{quoted_input}") from None
+            raise BadInput(f"{path}:{number}: not a {name}: {fault(error, 'the row')}") from None
         except ValueError as error:
             raise BadInput(
                 f"{path}:{number}: not a {name}: not JSON ({error}): give one object a line"

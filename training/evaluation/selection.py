@@ -10,7 +10,6 @@ prompt within MiniLM cosine 0.8. The true model's trigger words and all LoRA tag
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from diffagent.data.catalog.catalog import Catalog, Filter
 from diffagent.data.catalog.specification import KIND, PackedSpecification
 from diffagent.data.dabench.novelty import NOVEL_BELOW
 from diffagent.data.errors import BadInput, DiffAgentError
+from diffagent.data.json_rows import read_rows
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card
 from diffagent.training.evaluation import parameters
@@ -71,17 +71,8 @@ def read_pairs(path: Path) -> Iterator[HeldOutPair]:
     Raises:
         BadInput: the file is missing, or a line is not a pair; names the line.
     """
-    if not path.is_file():
-        raise BadInput(f"{path} is not a file of pairs", "build one with diffagent data build")
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                yield _pair(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise BadInput(
-                    f"{path}, line {number} is not a pair ({type(error).__name__}: {error}): "
-                    'each line is {"prompt", "negative_prompt"?, "air"} or a DABench row'
-                ) from None
+    right = 'give lines of {"prompt", "negative_prompt"?, "air"} or a file of diffagent data build'
+    return read_rows(path, _pair, "a pair", right)
 
 
 def _pair(row: Any) -> HeldOutPair:

@@ -10,9 +10,7 @@ the target grows with its grade.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -27,7 +25,7 @@ from diffagent.agent.answering.choice import SHOWN
 from diffagent.agent.asking import reading
 from diffagent.agent.asking.reading import Reading, Special
 from diffagent.agent.engines.grammar import Grammar
-from diffagent.data.errors import BadInput
+from diffagent.data.json_rows import read_rows
 from diffagent.data.records import Card
 from diffagent.training.sft.dialogues import Dialogue
 
@@ -98,12 +96,6 @@ class PlainRequest:
         )
 
 
-def _text(path: Path) -> str:
-    """The text of a file, decompressed where its name ends in .gz."""
-    data = path.read_bytes()
-    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-
-
 def shipped() -> Path:
     """The file of requests that ships with the training code."""
     return Path(str(files("diffagent.training") / "requests" / "requests.jsonl.gz"))
@@ -115,16 +107,8 @@ def read_graded(path: Path | None = None) -> list[PlainRequest]:
     Raises:
         BadInput: a line is not a request; names the line.
     """
-    source = path or shipped()
-    requests = []
-    for number, line in enumerate(_text(source).splitlines(), 1):
-        try:
-            requests.append(PlainRequest.parse(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(
-                f"line {number} of {source} is not a request: {type(error).__name__} {error}"
-            ) from None
-    return requests
+    right = "give graded requests, as those that ship"
+    return list(read_rows(path or shipped(), PlainRequest.parse, "a request", right))
 
 
 def readings(requests: Sequence[PlainRequest]) -> Iterator[Dialogue]:

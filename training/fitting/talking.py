@@ -9,9 +9,7 @@ together with an adapter of the encoder.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +22,7 @@ import numpy as np
 
 from diffagent.agent.asking.pieces import JOINTS, KINDS, Kind, Piece, Tagger, Token, tokens, word_states
 from diffagent.data.encoders.text_encoder import Adapter, TextEncoder
-from diffagent.data.errors import BadInput
+from diffagent.data.json_rows import read_rows
 from diffagent.training.fitting.plain_requests import read_graded
 
 if TYPE_CHECKING:
@@ -69,12 +67,8 @@ def read_chats(path: Path | None = None) -> Iterator[LabelledMessage]:
         BadInput: a line has no such pieces.
     """
     source = path or Path(str(files("diffagent.training") / "chats" / "chats.jsonl.gz"))
-    lines = (gzip.decompress(source.read_bytes()) if source.suffix == ".gz" else source.read_bytes()).decode()
-    for number, line in enumerate(lines.splitlines(), 1):
-        try:
-            yield _chat(json.loads(line)["pieces"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{source}:{number} is no chat with labelled pieces: {error}") from None
+    right = 'give lines of {"pieces": [[words, kind], …]}'
+    return read_rows(source, lambda row: _chat(row["pieces"]), "a chat with labelled pieces", right)
 
 
 def read_pictures() -> Iterator[LabelledMessage]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from diffagent.agent.answering import answer, memory
 from diffagent.agent.answering.settings import settings
@@ -25,10 +26,9 @@ from diffagent.agent.engines.decode import Vocabulary, spell
 from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.data.base_models import family_of
 from diffagent.data.dabench.dabench import is_new_model
-from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage
 from diffagent.training.fitting.ranker import shorten
-from diffagent.training.sft.listing import ListedPair
+from diffagent.training.sft.listing import STRICT, ListedPair, Share
 
 if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat
@@ -72,20 +72,15 @@ class TrainingExample:
         return [IGNORED] * self.answer_at + self.ids[self.answer_at :]
 
 
-@dataclass(frozen=True)
+@pydantic_dataclass(frozen=True, config=STRICT)
 class Mix:
     """The shares of dialogues in memory form, of candidate lists without their true model, and of memory-form
     dialogues whose prompt is cut to a few words, as people type
     (:func:`diffagent.training.fitting.ranker.shorten`)."""
 
-    memory: float = 0.1
-    absent: float = 0.15
-    short: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, share in (("memory", self.memory), ("absent", self.absent), ("short", self.short)):
-            if not 0 <= share <= 1:
-                raise BadInput(f"{name} is {share}, but it is a share: give 0 to 1")
+    memory: Share = 0.1
+    absent: Share = 0.15
+    short: Share = 0.0
 
 
 def converse(

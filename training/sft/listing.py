@@ -8,17 +8,19 @@ lack their negative prompt, some are cut to a few words, as people type in a cha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from diffagent.agent.choosing.matching import Matcher, Requirement
 from diffagent.agent.choosing.prefilter import Candidate, Ranker
+from diffagent.data import json_rows
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
@@ -26,6 +28,9 @@ from diffagent.training.fitting.ranker import Corpus, requirement_of, seen_by, s
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Row = Mapping[str, Any]
+Share = Annotated[float, Field(ge=0, le=1)]
+STRICT = ConfigDict(extra="forbid")
+"""Of the dataclasses that a recipe's file is read into: an unknown key is an error."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +49,19 @@ class ListedPair:
         return [candidate.card for candidate in self.candidates]
 
 
-@dataclass(frozen=True)
+@pydantic_dataclass(frozen=True, config=STRICT)
 class ListingConfig:
     """The lists: ``k`` candidates (and one in reserve), and the shares of queries that are cut to a few words
     and that lack their negative prompt."""
 
-    k: int = 16
-    short: float = 0.15
-    without_negative: float = 0.35
-    folds: int = 6
+    k: Annotated[int, Field(ge=2)] = 16
+    short: Share = 0.15
+    without_negative: Share = 0.35
+    folds: Annotated[int, Field(ge=2)] = 6
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.k < 2 or self.folds < 2:
-            raise BadInput(f"k is {self.k} and folds is {self.folds}: both must be at least 2")
-        if min(self.short, self.without_negative) < 0 or self.short + self.without_negative > 1:
+        if self.short + self.without_negative > 1:
             raise BadInput(
                 f"short is {self.short} and without_negative is {self.without_negative}: "
                 "give shares from 0 that come to at most 1"
@@ -71,24 +74,17 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         BadInput: the file is missing or empty, or a line is not a row; names the line.
     """
-    if not path.is_file():
-        raise BadInput(f"{path} is not a file of DABench", "build the folder with diffagent data build")
-    rows: list[Row] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            row = json.loads(line)
-            missing = {"instruction", "api", "air"} - set(row)
-            if missing:
-                raise KeyError(f"no {', '.join(sorted(missing))}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(
-                f"{path}, line {number} is not a row of DABench ({error})",
-                "give a folder of diffagent data build",
-            ) from None
-        rows.append(row)
+    rows = list(json_rows.read_rows(path, _row, "a row of DABench", "give a folder of diffagent data build"))
     if not rows:
         raise BadInput(f"{path} has no rows: build DABench from a larger crawl")
     return rows
+
+
+def _row(row: Row) -> Row:
+    missing = {"instruction", "api", "air"} - set(row)
+    if missing:
+        raise KeyError(f"no {', '.join(sorted(missing))}")
+    return row
 
 
 def plain_list(rows: Iterable[Row], cards: Mapping[str, Card]) -> list[ListedPair]:

@@ -1,4 +1,4 @@
-"""Recipes of fine-tuning, as YAML files and as a validated dataclass.
+"""Recipes of fine-tuning, as YAML files and as validated dataclasses.
 
     model: smollm2-135m-instruct
     mix: {memory: 0.2, absent: 0.15}
@@ -9,99 +9,90 @@ An unknown key is an error that names the known ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, asdict, field, fields, replace
+from functools import reduce
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.data.weights.weights import DEFAULT_LLM
 from diffagent.training.sft.dialogues import Mix
-from diffagent.training.sft.listing import ListingConfig
+from diffagent.training.sft.listing import STRICT, ListingConfig
 
-Json = Mapping[str, Any]
-Kind = TypeVar("Kind")
+Part = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class AdapterConfig:
     """Low-rank adaptation (Hu et al. 2021) of all linear layers except the head: ΔW = B·A·alpha/r, in the
     blocks from ``first_block`` up; no gradient is computed below."""
 
-    r: int = 16
-    alpha: float = 32.0
-    dropout: float = 0.0
-    first_block: int = 0
-
-    def __post_init__(self) -> None:
-        if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1 or self.first_block < 0:
-            raise BadInput(
-                f"lora is {asdict(self)}: r starts at 1, alpha is above 0, dropout is from 0 to below 1, "
-                "first_block starts at 0"
-            )
+    r: PositiveInt = 16
+    alpha: PositiveFloat = 32.0
+    dropout: Part = 0.0
+    first_block: NonNegativeInt = 0
 
 
-@dataclass(frozen=True)
-class SftRecipe:
-    """The settings of a run. ``lora`` None trains every weight; ``extract_rank`` is then the rank of the
-    adapter that is extracted from the difference. ``batch`` examples go through a device at once,
+@dataclass(frozen=True, config=STRICT)
+class Recipe:
+    """The settings that both stages share. ``lora`` None trains every weight; ``extract_rank`` is then the
+    rank of the adapter that is extracted from the difference. ``batch`` examples go through a device at once,
     ``accumulate`` such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end
-    the run, with its learning rate decayed by then. ``choice_weight`` is the weight of an answer's letter,
-    ``identity_weight`` that of name, type and base model
-    (:class:`diffagent.training.sft.answer_loss.AnswerWeights`). ``held_out`` align pairs are evaluated every
-    ``eval_steps``. ``readings`` and ``choices`` count an epoch's passes over the plain requests
-    (:mod:`diffagent.training.fitting.plain_requests`), beside at most ``rows`` of DABench; ``start`` is a
-    folder of ``train sft`` with the adapter that training starts from, or ``shipped``."""
+    the run, with its learning rate decayed by then. ``held_out`` examples are evaluated every
+    ``eval_steps``."""
 
     name: str = "custom"
-    model: str = DEFAULT_LLM
-    mix: Mix = field(default_factory=Mix)
-    listing: ListingConfig = field(default_factory=ListingConfig)
+    _: KW_ONLY
     lora: AdapterConfig | None = field(default_factory=AdapterConfig)
     extract_rank: int | None = None
-    epochs: int = 1
-    batch: int = 8
-    accumulate: int = 1
-    learning_rate: float = 5e-4
+    epochs: PositiveInt = 1
+    batch: PositiveInt = 8
+    accumulate: PositiveInt = 1
+    learning_rate: PositiveFloat = 5e-4
     weight_decay: float = 0.0
-    warmup: float = 0.05
-    choice_weight: float = 1.0
-    identity_weight: float = 1.0
+    warmup: Part = 0.05
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpointing: bool = False
-    held_out: int = 64
-    eval_steps: int = 100
-    save_steps: int = 50
+    held_out: NonNegativeInt = 64
+    eval_steps: PositiveInt = 100
+    save_steps: PositiveInt = 50
     minutes: float | None = None
-    readings: int = 0
-    choices: int = 0
-    rows: int | None = None
-    start: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        counts = {
-            name: getattr(self, name)
-            for name in ("epochs", "batch", "accumulate", "eval_steps", "save_steps")
-        }
-        for name, value in counts.items():
-            if not isinstance(value, int) or value < 1:
-                raise BadInput(f"{name} is {value!r} in recipe {self.name}: give a whole number from 1 up")
-        if min(self.learning_rate, self.choice_weight, self.identity_weight) <= 0:
-            raise BadInput(
-                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight} and "
-                f"identity_weight {self.identity_weight} in recipe {self.name}: all three are above 0"
-            )
-        if not 0 <= self.warmup < 1:
-            raise BadInput(f"warmup is {self.warmup} in recipe {self.name}: give a share below 1")
-        if self.dtype not in ("auto", "float32", "bfloat16"):
-            raise BadInput(f"dtype is {self.dtype!r} in recipe {self.name}: give auto, float32 or bfloat16")
         if self.lora is not None and self.extract_rank is not None:
             raise BadInput(f"recipe {self.name} has lora and extract_rank: only full weights are extracted")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, config=STRICT)
+class SftRecipe(Recipe):
+    """The settings of supervised fine-tuning. ``choice_weight`` is the weight of an answer's letter,
+    ``identity_weight`` that of name, type and base model
+    (:class:`diffagent.training.sft.answer_loss.AnswerWeights`). ``readings`` and ``choices`` count an epoch's
+    passes over the plain requests (:mod:`diffagent.training.fitting.plain_requests`), beside at most ``rows``
+    of DABench; ``start`` is a folder of ``train sft`` with the adapter that training starts from, or
+    ``shipped``."""
+
+    model: str = DEFAULT_LLM
+    mix: Mix = field(default_factory=Mix)
+    listing: ListingConfig = field(default_factory=ListingConfig)
+    choice_weight: PositiveFloat = 1.0
+    identity_weight: PositiveFloat = 1.0
+    readings: int = 0
+    choices: int = 0
+    rows: int | None = None
+    start: str | None = None
+
+
+Kind = TypeVar("Kind", bound=Recipe)
 
 
 def shipped(stage: str = ".") -> list[str]:
@@ -131,33 +122,28 @@ def read(kind: type[Kind], name: str, stage: str = ".") -> Kind:
         raise MissingExtra("recipes need PyYAML: pip install 'diffagent[train]'") from None
     try:
         stored = yaml.safe_load(path.read_text("utf-8"))
+        return replace(TypeAdapter(kind).validate_python(stored), name=path.stem)
     except yaml.YAMLError as error:
         raise BadInput(f"{path.name} is not YAML: {' '.join(str(error).split())[:200]}") from None
-    recipe: Kind = replace(_validate(kind, stored, path.name), name=path.stem)
-    return recipe
+    except ValidationError as error:
+        raise BadInput(_line(error, kind, path.name)) from None
 
 
-def _validate(kind: type, stored: Any, where: str) -> Any:
-    """A dataclass from a mapping, whose sections are dataclasses too."""
-    if not isinstance(stored, dict):
-        raise BadInput(f"{where} is {stored!r}, but it should map names to values")
-    names = {attribute.name for attribute in fields(kind)}
-    for key in stored:
-        if key not in names:
-            raise BadInput(f"{where} has the unknown key {key!r}; known are {', '.join(sorted(names))}")
-    values = {
-        key: _validate(_SECTIONS[key], value, f"{key} of {where}")
-        if key in _SECTIONS and value is not None
-        else value
-        for key, value in stored.items()
-    }
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise BadInput(f"{where} has a value of the wrong kind: {error}") from None
+def _line(error: ValidationError, kind: type[Recipe], file: str) -> str:
+    """The first fault of a file in a line."""
+    first = error.errors()[0]
+    place, given = [str(part) for part in first["loc"]], first["input"]
+    if first["type"] == "dataclass_type":
+        return f"{_section(place, file)} is {given!r}, but it should map names to values"
+    if first["type"] == "unexpected_keyword_argument":
+        *section, key = place
+        known = sorted(attribute.name for attribute in fields(reduce(getattr, section, kind())))
+        return f"{_section(section, file)} has the unknown key {key!r}; known are {', '.join(known)}"
+    return f"{'.'.join(place)} is {given!r} in {file}: {first['msg'].replace('Input should', 'it should')}"
 
 
-_SECTIONS: dict[str, type] = {"mix": Mix, "listing": ListingConfig, "lora": AdapterConfig}
+def _section(place: Sequence[str], file: str) -> str:
+    return " of ".join([*reversed(place), file])
 
 
 def _folder() -> Path:

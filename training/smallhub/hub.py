@@ -48,7 +48,7 @@ def card(number: int, model: Model) -> Card:
     """The catalog entry of a model: nominally a checkpoint of the usual base model, so that every part of the
     agent runs as on the real catalog."""
     style = () if model.name == BASE else (model.style,)
-    spread = {name: dict.fromkeys(values, 10) for name, values in SETTINGS.items()}
+    spread: dict[str, dict[Any, int]] = {name: dict.fromkeys(values, 10) for name, values in SETTINGS.items()}
     return Card(
         name=model.name,
         type="Checkpoint",

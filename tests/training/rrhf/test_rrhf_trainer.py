@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from diffagent.data.errors import BadInput
-from diffagent.training.rrhf.config import RRHFConfig, read_config
+from diffagent.training.rrhf.config import read_config
 from diffagent.training.rrhf.trainer import (
     ScoredQuery,
     collate,
@@ -117,18 +117,21 @@ def test_logits_are_not_rounded_to_eighths() -> None:
         assert head(states).tolist() == [[20.0, 20.03125]]
 
 
-def test_recipes_ship_and_unknown_values_are_refused() -> None:
+def test_recipes_ship_and_unknown_values_are_refused(tmp_path: Path) -> None:
     assert shipped("rrhf") == ["llama-2-7b", "smollm2-135m", "smollm2-135m-memory"]
     for name in shipped("rrhf"):
         assert read_config(name).name == name
     assert read_config("llama-2-7b").form == "memory"
-    with pytest.raises(BadInput, match="responses is 0"):
-        RRHFConfig(responses=0)
-    with pytest.raises(BadInput, match="form is 'song'"):
-        RRHFConfig(form="song")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="ranked is 'half' in recipe custom: give whole or model"):
-        RRHFConfig(ranked="half")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="parameters is 'any' in recipe custom: give usual or drawn"):
-        RRHFConfig(parameters="any")  # type: ignore[arg-type]
+    path = tmp_path / "mine.yaml"
+    for text, reason in (
+        ("responses: 0", "responses is 0 in mine.yaml: it should be greater than 0"),
+        ("form: reading", "form is 'reading' in mine.yaml: it should be 'candidates' or 'memory'"),
+        ("ranked: half", "ranked is 'half' in mine.yaml: it should be 'whole' or 'model'"),
+        ("parameters: any", "parameters is 'any' in mine.yaml: it should be 'usual' or 'drawn'"),
+        ("mix: {memory: 1}", "mine.yaml has the unknown key 'mix'; known are accumulate, batch,"),
+    ):
+        path.write_text(text)
+        with pytest.raises(BadInput, match=reason):
+            read_config(str(path))
     with pytest.raises(BadInput, match="one of llama-2-7b, smollm2-135m"):
         read_config("none")
