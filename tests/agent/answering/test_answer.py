@@ -19,12 +19,12 @@ from diffagent.agent.answering.answer import (
     question,
     read,
     ready,
-    short_name,
-    wanted,
 )
-from diffagent.agent.answering.settings import Setting
+from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.choosing.prefilter import Candidate
+from diffagent.agent.choosing.short_names import short_name
+from diffagent.agent.setting import Setting
 from diffagent.data.errors import EngineError
 from diffagent.data.records import Card, ModelType, T2ICall, Usage
 from diffagent.data.samplers import SAMPLERS

@@ -12,18 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffagent.agent.answering.settings import (
-    Setting,
-    by_family,
     clip_skip,
     guidance,
     lora_weight,
-    pooled,
     settings,
 )
 from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.setting import Setting
 from diffagent.data.attributes import Attributes, Medium
 from diffagent.data.base_models import TABLE, find
 from diffagent.data.catalog.catalog import Catalog, Filter, default_catalog
+from diffagent.data.catalog.usage import by_family, pooled
 from diffagent.data.records import Card, Usage
 from diffagent.data.samplers import SAMPLERS
 

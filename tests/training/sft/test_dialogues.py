@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from stand_ins import ENTRIES
 
 from diffagent.agent.answering import answer, memory
-from diffagent.agent.answering.answer import short_name
-from diffagent.agent.answering.settings import by_family
 from diffagent.agent.choosing.prefilter import Candidate
+from diffagent.agent.choosing.short_names import short_name
 from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.catalog.callability import answer_flaw
+from diffagent.data.catalog.usage import by_family
 from diffagent.data.errors import EngineError
 from diffagent.training.sft.dialogues import (
     IGNORED,
