@@ -97,6 +97,11 @@ def bare_words(prompt: str) -> str:
     return " ".join(_BARE_WORD.findall(plain(prompt).casefold()))
 
 
+def join_parts(parts: Iterable[str]) -> str:
+    """Returns the parts of a prompt joined by commas, each once, without empty ones."""
+    return ", ".join(dict.fromkeys(part for part in parts if part))
+
+
 @lru_cache(maxsize=4096)
 def _phrases(words: tuple[str, ...]) -> re.Pattern[str] | None:
     pieces = {piece for word in words for piece in _pieces(word)}

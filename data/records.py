@@ -35,6 +35,7 @@ Counts = Mapping[Any, int]
 
 SIDE_MIN, SIDE_MAX, SIDE_STEP = 64, 4096, 8
 SEED_MAX = 2**64 - 1
+STEPS_MAX, CFG_MAX = 150, 30
 
 
 class Lora(BaseModel):
@@ -75,8 +76,8 @@ class T2ICall(BaseModel):
     height: int = Field(ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_STEP, strict=True)
     sampling_method: str
     scheduler: str | None = None
-    sampling_steps: int = Field(ge=1, le=150, strict=True)
-    cfg_scale: float = Field(ge=1, le=30, strict=True)
+    sampling_steps: int = Field(ge=1, le=STEPS_MAX, strict=True)
+    cfg_scale: float = Field(ge=1, le=CFG_MAX, strict=True)
     guidance: float | None = Field(default=None, ge=0, le=30, strict=True)
     model_description: str
     prompt: str = Field(min_length=1)

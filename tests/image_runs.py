@@ -55,9 +55,7 @@ def make(
 
     async def run() -> list[Path]:
         executor: Executor = EXECUTORS[target](server.url, backoff=0.01, timeout=timeout)
-        return await generation.make(
-            order, folder, catalog, executor, lambda what, _=None: report.append(what)
-        )
+        return await generation.make(order, folder, catalog, executor, lambda what, _: report.append(what))
 
     with serving(server):
         return asyncio.run(run())

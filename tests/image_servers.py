@@ -86,7 +86,7 @@ class FakeA1111(ImageServer):
         ("basalt.safetensors", "b2" * 32),
     )
     loras: tuple[str | tuple[str, str], ...] = ("ink-fox",)
-    samplers = ("Euler a", "Euler", "DPM++ 2M", "DPM++ SDE", "DDIM")
+    samplers: tuple[str, ...] = ("Euler a", "Euler", "DPM++ 2M", "DPM++ SDE", "DDIM")
     used = ""
     """The path of the checkpoint that was used."""
     schedules: tuple[str, ...] | None = ("Automatic", "Uniform", "Karras", "Exponential")
@@ -178,7 +178,7 @@ class FakeA1111(ImageServer):
         return list(rows.values())
 
     def _ids(self) -> dict[str, str]:
-        ids = {}
+        ids: dict[str, str] = {}
         for path, sha in self.checkpoints:
             model = self._model(path, sha)
             stem = path.rsplit("/", 1)[-1].removesuffix(".safetensors")
@@ -347,12 +347,12 @@ class FakeComfyUI(ImageServer):
         if path == "/prompt" and method == "POST":
             return self._queued(body)
         if path == "/queue" and method == "POST":
-            waiting = [key for key in body["delete"] if self.jobs.get(key, {"polls": 0})["polls"] > 1]
-            self.deleted += [key for key in waiting if self.jobs.pop(key)]
+            deleted = [key for key in body["delete"] if self.jobs.get(key, {"polls": 0})["polls"] > 1]
+            self.deleted += [key for key in deleted if self.jobs.pop(key)]
             return 200, "application/octet-stream", b""
         if path == "/interrupt" and method == "POST":
-            running = [key for key, job in self.jobs.items() if job["polls"] == 1]
-            ended = [key for key in running if not self.targeted or body.get("prompt_id") in (None, key)]
+            begun = [key for key, job in self.jobs.items() if job["polls"] == 1]
+            ended = [key for key in begun if not self.targeted or body.get("prompt_id") in (None, key)]
             self.interrupted += [key for key in ended if self.jobs.pop(key)]
             return 200, "application/octet-stream", b""
         if path == "/queue":
@@ -516,8 +516,12 @@ class FakeHorde(ImageServer):
 
     def _checked(self) -> Answer:
         self.checks += 1
-        steps = [{"queue_position": 2, "waiting": 1}, {"processing": 1, "queue_position": 0}, {"done": True}]
-        state = {
+        steps: list[dict[str, object]] = [
+            {"queue_position": 2, "waiting": 1},
+            {"processing": 1, "queue_position": 0},
+            {"done": True},
+        ]
+        state: dict[str, object] = {
             "done": False,
             "faulted": False,
             "is_possible": True,

@@ -25,7 +25,7 @@ class ColourEncoder:
     name = "colours"
     digest = "c0105e" * 8
     content_size = 4
-    style_sizes = (3, 3)
+    style_sizes: tuple[int, ...] = (3, 3)
     crops = 4
 
     def encode(self, images: Sequence[Image.Image]) -> Features:

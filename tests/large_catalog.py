@@ -95,7 +95,7 @@ def specification(blob: bytes, copy: int, rng: np.random.Generator) -> bytes:
     noise = rng.integers(-NOISE, NOISE + 1, packed.embeddings.shape)
     vectors = np.clip(packed.embeddings + noise, -127, 127).astype(np.int8)
     head = len(blob) - 4 * len(hashed) - vectors.size
-    return blob[:head] + hashed.astype("<u4").tobytes() + vectors.tobytes()
+    return bytes(blob[:head] + hashed.astype("<u4").tobytes() + vectors.tobytes())
 
 
 def enlarge(source: Path, out: Path, entries: int) -> None:

@@ -544,7 +544,7 @@ def _ggufs() -> Iterator[tuple[Item, Shapes, str, str]]:
         "sdxl",
         "Q8_0",
     )
-    blocks = {}
+    blocks: dict[str, list[int]] = {}
     for n in range(24):
         names = {
             "attn_q": [4096, 4096],

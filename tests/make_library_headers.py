@@ -16,6 +16,7 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,14 @@ def original() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         "transformer_depth_output": [1] * 9 + [0] * 3,
         "adm_in_channels": None,
     }
-    sd15 = {**sd, "use_linear_in_transformer": False, "context_dim": 768, "num_heads": 8}
-    sd21 = {**sd, "use_linear_in_transformer": True, "context_dim": 1024, "num_head_channels": 64}
-    sdxl = {
+    sd15: dict[str, Any] = {**sd, "use_linear_in_transformer": False, "context_dim": 768, "num_heads": 8}
+    sd21: dict[str, Any] = {
+        **sd,
+        "use_linear_in_transformer": True,
+        "context_dim": 1024,
+        "num_head_channels": 64,
+    }
+    sdxl: dict[str, Any] = {
         **flat,
         "num_classes": "sequential",
         "adm_in_channels": 2816,
@@ -114,7 +120,7 @@ def original() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         "num_head_channels": 64,
         "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
     }
-    refiner = {
+    refiner: dict[str, Any] = {
         **flat,
         "num_classes": "sequential",
         "adm_in_channels": 2560,
@@ -129,7 +135,7 @@ def original() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         "transformer_depth_output": [0, 0, 0, 4, 4, 4, 4, 4, 4, 0, 0, 0],
     }
     for name, config in {"sd15": sd15, "sd21": sd21, "sdxl": sdxl, "sdxl_refiner": refiner}.items():
-        yield name, states(lambda config=config: UNetModel(**config, **ops))
+        yield name, states(partial(UNetModel, **config, **ops))
     yield "sd15_inpainting", states(lambda: UNetModel(**{**sd15, "in_channels": 9}, **ops))
     hint = {k: v for k, v in sd15.items() if k not in ("out_channels", "transformer_depth_output")}
     yield "sd15_controlnet", states(lambda: ControlNet(**hint, hint_channels=3, **ops))

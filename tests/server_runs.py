@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ ROUTED = (
     "call", "request", "not_carried", "n", "notes", "reasons", "candidates", "timings_ms",
 )  # fmt: skip
 """The fields of an answer of ``/v1/route``, in order."""
+Serve = Callable[..., AbstractContextManager[httpx.Client]]
+"""Serves an agent with a configuration, and gives a client to it."""
 
 
 @contextmanager

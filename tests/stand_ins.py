@@ -166,7 +166,7 @@ ENTRIES = (
 )
 
 
-PURPOSES = (
+PURPOSES: tuple[dict[str, Any], ...] = (
     {"role": "style", "media": ["pixel art"], "subjects": ["pixel art scenes"], "breadth": "broad"},
     {"role": "general", "media": ["oil painting"], "subjects": ["harbours"], "breadth": "broad"},
     {"role": "style", "media": ["ink"], "subjects": ["ink", "foxes"], "needed": ["inkfox"]},

@@ -118,7 +118,7 @@ def carried_table(catalog: Catalog) -> str:
         of_sd1[target] = (
             set(emit(call_of(GRAND_XL), target, catalog, names=card_names).not_carried) - plain - lora
         )
-        odd = {"width": 520, "height": 776, "cfg_scale": 25.0}
+        odd: dict[str, Any] = {"width": 520, "height": 776, "cfg_scale": 25.0}
         strange = [call_of(AURORA, **odd), call_of(INK_FOX, base=BASALT)]
         if "sampling_method" not in plain:
             strange += [call_of(AURORA, sampler=sampler) for sampler in LISTED]

@@ -93,7 +93,7 @@ def slugs(text: str) -> set[str]:
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_the_readme_is_short_and_begins_with_the_two_commands():
+def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
     readme = read("README.md")
     assert len(readme.splitlines()) <= 150
     assert blocks(readme, "sh")[0].splitlines() == [
@@ -103,7 +103,7 @@ def test_the_readme_is_short_and_begins_with_the_two_commands():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_install_commands_work_in_a_clone(page):
+def test_install_commands_work_in_a_clone(page: Path) -> None:
     assert not re.search(r"pip install '?diffagent", page.read_text("utf-8")), "the package is not published"
     extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
     for names in re.findall(r"pip install '\.\[(.*?)\]'", page.read_text("utf-8")):
@@ -111,7 +111,9 @@ def test_install_commands_work_in_a_clone(page):
 
 
 @pytest.mark.parametrize("args", shown(), ids=" ".join)
-def test_shown_commands_are_what_the_command_line_takes(args, tmp_path, monkeypatch):
+def test_shown_commands_are_what_the_command_line_takes(
+    args: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     path, command, rest = leaf(args)
     for word in rest:
@@ -126,13 +128,13 @@ def test_shown_commands_are_what_the_command_line_takes(args, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_shown_scripts_exist(page):
+def test_shown_scripts_exist(page: Path) -> None:
     for script in re.findall(r"\bpython ((?:tests|docs)/\S+\.py)", page.read_text("utf-8")):
         assert (ROOT / script).is_file(), script
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_python_blocks_import_what_exists(page):
+def test_python_blocks_import_what_exists(page: Path) -> None:
     for block in blocks(page.read_text("utf-8"), "python"):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom):
@@ -140,7 +142,9 @@ def test_python_blocks_import_what_exists(page):
                 assert all(hasattr(module, alias.name) for alias in node.names)
 
 
-def test_the_python_example_runs(real_agent, monkeypatch, capsys):
+def test_the_python_example_runs(
+    real_agent: Agent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(Agent, "load", lambda: real_agent)
     exec(blocks(read("docs/python.md"), "python")[0], {})
     call = json.loads(request_picture.RECORD.read_text("utf-8"))["call"]
@@ -148,14 +152,14 @@ def test_the_python_example_runs(real_agent, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_lead_somewhere(page):
+def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text("utf-8")):
         file = (page.parent / target).resolve() if target else page
         assert file.exists(), target
         assert not anchor or anchor in slugs(file.read_text("utf-8")), f"{target}#{anchor}"
 
 
-def test_every_page_is_listed():
+def test_every_page_is_listed() -> None:
     links = set(re.findall(r"\]\(([\w/.-]+\.md)", read("docs/README.md") + read("docs/results/README.md")))
     pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page.name != "README.md"}
     assert {page.removeprefix("results/") for page in pages} <= {
@@ -163,24 +167,24 @@ def test_every_page_is_listed():
     }
 
 
-def test_the_command_reference_is_up_to_date():
+def test_the_command_reference_is_up_to_date() -> None:
     assert cli_page.PAGE.read_text("utf-8") == cli_page.markdown(), "run python docs/make/cli_page.py"
 
 
 @pytest.mark.parametrize(("path", "command"), list(cli_page.leaves()))
-def test_help_has_no_control_characters(path, command):
+def test_help_has_no_control_characters(path: str, command: click.Command) -> None:
     help = command.get_help(click.Context(command, info_name=path))
     assert help.replace("\n", "").isprintable()
 
 
 @pytest.mark.parametrize("page", results.pages(), ids=name_of)
-def test_the_tables_of_results_are_up_to_date(page):
+def test_the_tables_of_results_are_up_to_date(page: Path) -> None:
     assert page.read_text("utf-8") == results.filled(page.read_text("utf-8")), (
         "run python docs/make/results.py"
     )
 
 
-def test_every_result_is_on_a_page_and_says_how_to_rerun_it():
+def test_every_result_is_on_a_page_and_says_how_to_rerun_it() -> None:
     marks = {
         f"{file}.{table}"
         for page in results.pages()
@@ -192,7 +196,7 @@ def test_every_result_is_on_a_page_and_says_how_to_rerun_it():
         assert table["rerun"].endswith("."), name
 
 
-def test_a_result_is_shown_in_its_format():
+def test_a_result_is_shown_in_its_format() -> None:
     columns = [
         {"name": "system"},
         {"name": "good", "format": "{:.1f} %"},
@@ -206,7 +210,7 @@ def test_a_result_is_shown_in_its_format():
     ]
 
 
-def test_the_picture_shows_what_the_agent_answers(real_agent):
+def test_the_picture_shows_what_the_agent_answers(real_agent: Agent) -> None:
     record = json.loads(request_picture.RECORD.read_text("utf-8"))
     assert request_picture.PICTURE.read_text("utf-8") == request_picture.svg(record)
     assert real_agent.call(record["prompt"]).model_dump() == record["call"], (
@@ -217,13 +221,13 @@ def test_the_picture_shows_what_the_agent_answers(real_agent):
     assert json.loads(json.dumps(card_to_json(card))) == record["card"]
 
 
-def test_the_call_in_the_python_page_is_the_one_in_the_picture():
+def test_the_call_in_the_python_page_is_the_one_in_the_picture() -> None:
     call = blocks(read("docs/python.md"), "json")[0]
     assert json.loads(call) == json.loads(request_picture.RECORD.read_text("utf-8"))["call"]
     assert list(json.loads(call)) == list(T2ICall.model_fields)
 
 
-def test_the_stated_counts_are_those_of_the_catalog_that_ships():
+def test_the_stated_counts_are_those_of_the_catalog_that_ships() -> None:
     with Catalog.open() as catalog:
         stats = catalog.stats()
     sold = sum(stats["commercial"].get(terms, 0) for terms in ("Image", "Rent", "Sell"))
@@ -241,14 +245,14 @@ def test_the_stated_counts_are_those_of_the_catalog_that_ships():
     assert f"| {classic:,} |" in page
 
 
-def test_the_tables_of_targets_are_what_the_code_does(tmp_path):
+def test_the_tables_of_targets_are_what_the_code_does(tmp_path: Path) -> None:
     page = read("docs/targets.md")
     with invented_catalog(tmp_path / "invented.sqlite") as catalog:
         assert carried_table(catalog) in page, "run PYTHONPATH=tests python tests/target_calls.py"
         assert lacking_samplers(catalog) in page
 
 
-def test_the_call_shown_for_all_targets_is_what_is_emitted():
+def test_the_call_shown_for_all_targets_is_what_is_emitted() -> None:
     example, *requests = map(json.loads, blocks(read("docs/targets.md"), "jsonl")[0].splitlines())
     call = T2ICall.parse(example["call"])
     with Catalog.open() as catalog:
@@ -257,7 +261,7 @@ def test_the_call_shown_for_all_targets_is_what_is_emitted():
             assert line == {target: result.request, "not_carried": result.not_carried}
 
 
-def test_the_folders_are_those_of_the_architecture():
+def test_the_folders_are_those_of_the_architecture() -> None:
     folders = set(re.findall(r"^\| `([\w./-]+)/` \| \S", read("docs/architecture.md"), re.M))
     modules = {
         path.parent.relative_to(ROOT).as_posix()
@@ -269,6 +273,6 @@ def test_the_folders_are_those_of_the_architecture():
     assert all((ROOT / folder).is_dir() for folder in folders if folder != ".dev")
 
 
-def test_the_hosted_checks_run_what_has_to_pass():
+def test_the_hosted_checks_run_what_has_to_pass() -> None:
     jobs = yaml.safe_load(read(".github/workflows/ci.yml"))["jobs"]
     assert any(step.get("run") == ".ci/run" for job in jobs.values() for step in job["steps"])

@@ -134,9 +134,8 @@ class Biased:
     letter: str
     bias: float
 
-    @property
-    def digest(self) -> str:
-        return self.inner.digest
+    def __post_init__(self) -> None:
+        self.digest = self.inner.digest
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
         scores = self.inner.choose(prompt, options, draft)

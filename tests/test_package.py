@@ -74,9 +74,9 @@ def test_imports_go_down_only(path: Path) -> None:
 def test_every_module_says_what_it_is(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
     assert ast.get_docstring(tree), f"{path} has no docstring"
-    for node in tree.body:
-        is_class = isinstance(node, ast.ClassDef)
-        if is_class and not node.name.startswith("_") and not node.name.endswith("Json"):
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    for node in classes:
+        if not node.name.startswith("_") and not node.name.endswith("Json"):
             assert ast.get_docstring(node), f"{path.name}: class {node.name} has no docstring"
 
 

@@ -107,8 +107,10 @@ def patterns() -> dict[str, tuple[Pattern, frozenset[str]]]:
                 and isinstance(node.args[0], ast.Constant)
             ):
                 flags = re.I if "re.I" in ast.unparse(node) else re.NOFLAG
-                pattern = re.compile(node.args[0].value, flags)
-                collected[f"{short}:{node.args[0].value[:40]}"] = pattern, frozenset({node.func.attr})
+                text = node.args[0].value
+                assert isinstance(text, str)
+                pattern = re.compile(text, flags)
+                collected[f"{short}:{text[:40]}"] = pattern, frozenset({node.func.attr})
     return collected
 
 
@@ -177,6 +179,10 @@ def test_the_patterns_are_found() -> None:
     assert "data.prompts:,? ?(?<!\\\\)([)\\]}])" in patterns()
 
 
+def encoded(make: Callable[[int], str], length: int) -> bytes:
+    return make(length).encode()
+
+
 @pytest.mark.parametrize("length", [LENGTH, pytest.param(WIDE, marks=pytest.mark.wide)])
 @pytest.mark.parametrize("name", sorted(patterns()))
 def test_a_pattern_is_linear(name: str, length: int) -> None:
@@ -188,9 +194,7 @@ def test_a_pattern_is_linear(name: str, length: int) -> None:
     if methods - {"match", "fullmatch", "search"}:
         runs.append(lambda text: sum(1 for _ in pattern.finditer(text)))
     checks: list[Check] = [
-        (run, (lambda n, make=make: make(n).encode()) if in_bytes else make)
-        for make in texts(words(pattern))
-        for run in runs
+        (run, partial(encoded, make) if in_bytes else make) for make in texts(words(pattern)) for run in runs
     ]
     screen = 4 * SCREEN if length == WIDE else SCREEN
     for run, make in slowest(checks, screen, SLOWEST[length]):

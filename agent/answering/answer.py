@@ -20,15 +20,18 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from diffagent.agent.answering.settings import Setting, clip_skip, guidance, lora_weight
+from diffagent.agent.answering.settings import clip_skip, guidance, lora_weight
 from diffagent.agent.answering.triggers import missing
+from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.choosing.fusion import matches
+from diffagent.agent.choosing.short_names import short_name
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.grammar import Grammar, Slot
+from diffagent.agent.setting import Setting
 from diffagent.data.base_models import USUAL
 from diffagent.data.errors import BadAnswer
-from diffagent.data.prompts import plain, strip_lora_tags
+from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card, Lora, T2ICall
 from diffagent.data.samplers import split
 
@@ -37,19 +40,11 @@ if TYPE_CHECKING:
 
 LABELS = string.ascii_uppercase + string.ascii_lowercase
 """One letter per candidate, so at most 52 candidates."""
-NAME_CHARACTERS = 16
-READ_CHARACTERS = 320
-"""Characters of a prompt that the language model reads; the prefilter and the call use all."""
 SYSTEM = (
     "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
     "name, + for a LoRA or = for a checkpoint, and its match from 0 to 9. Answer with a line up to its "
     "bracket and a JSON list: width, height, sampler, steps, CFG scale."
 )
-_ASIDE = re.compile(r"[\[(【（{<][^\])】）}>]*(?:[\])】）}>]|$)")
-_BAR = re.compile(r"\s[-–—~]+\s|[|丨:/]")
-_FILLER = re.compile(r"(?i)\b(?:lora|locon|lycoris|loha|v?\d+(?:\.\d+)*[a-z]?)\b")
-_SIGNS = " ,.:;-_/+*&~#=<>"
-_NOT_LATIN = re.compile(r"[^\x20-\u024f]+")
 PARAMETERS = ("width", "height", "sampling_method", "sampling_steps", "cfg_scale")
 """The fields of an answer's list, in order."""
 MARKS = {"LoRA": "+", "Checkpoint": "="}
@@ -68,18 +63,6 @@ def question(candidates: Sequence[Candidate], prompt: str) -> Prompt:
     return Prompt(SYSTEM, "\n".join([*lines, wanted(prompt)]))
 
 
-def wanted(prompt: str) -> str:
-    """Returns the question's line with the user's prompt: bare words, the first 320 characters.
-
-    A first word of one letter ("A tiger") is lower-cased: after answering ``A`` a model might otherwise
-    continue with the prompt instead of the candidate's line.
-    """
-    words = plain(strip_lora_tags(prompt)).split()
-    if words and len(words[0]) == 1:
-        words[0] = words[0].lower()
-    return "Prompt: " + _clip(" ".join(words), READ_CHARACTERS)
-
-
 def describe(card: Card, match: int) -> str:
     """Returns a candidate in about seven tokens: its identity and its match.
 
@@ -92,19 +75,6 @@ def identity(card: Card) -> str:
     """Returns short name, type and base model, the part of a line or an answer before the bracket."""
     base = "" if card.base_model == USUAL.name else f" {card.base_model}"
     return f"{short_name(card.name)} {MARKS[card.type]}{base}"
-
-
-def short_name(name: str) -> str:
-    """Returns a name in at most 16 characters: without brackets, versions, "LoRA", the part after a bar and
-    signs at its ends; beside Latin letters no other script, whose characters cost up to three tokens each."""
-    bare = _ASIDE.sub(" ", name)
-    parts = [" ".join(_FILLER.sub(" ", part).split()) for part in _BAR.split(bare)]
-    latin = [" ".join(_NOT_LATIN.sub(" ", part).split()).strip(_SIGNS) for part in parts]
-    name_part = next((part for part in latin if sum(map(str.isalpha, part)) > 2), " ".join(name.split()))
-    if len(name_part) <= NAME_CHARACTERS:
-        return name_part
-    cut = name_part[: NAME_CHARACTERS + 1].rpartition(" ")[0]
-    return cut if len(cut) > NAME_CHARACTERS // 2 else name_part[:NAME_CHARACTERS]
 
 
 def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
@@ -220,7 +190,3 @@ def ready(prompt: str, trigger_words: Sequence[str]) -> str:
     """Returns the user's words, preceded by the trigger words that they lack."""
     words = strip_lora_tags(prompt)
     return ", ".join([*missing(words, trigger_words), words])
-
-
-def _clip(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

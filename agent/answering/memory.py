@@ -13,10 +13,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffagent.agent.answering.answer import PARAMETERS, wanted, with_parameters
-from diffagent.agent.answering.settings import Setting
+from diffagent.agent.answering.answer import PARAMETERS, with_parameters
+from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.engines.grammar import Grammar, Slot
+from diffagent.agent.setting import Setting
 from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card
 

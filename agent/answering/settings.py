@@ -14,14 +14,15 @@ steps and a CFG scale below 3) has its own ranges.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from diffagent.agent.asking.sizes import AGREEING, legal_size, sizes
 from diffagent.agent.asking.wishes import Wishes
-from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, family_of, find, side_of
-from diffagent.data.records import Card, Counts, Usage
+from diffagent.agent.setting import Setting
+from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, find, side_of
+from diffagent.data.records import CFG_MAX, STEPS_MAX, Card, Counts, Usage
 from diffagent.data.samplers import is_joined, join, split
 
 SMOOTHING = 1.0
@@ -41,18 +42,6 @@ FALLBACK: Mapping[str, Counts] = {
     "size": {f"{side_of(USUAL.name)}x{side_of(USUAL.name)}": 1},
 }
 """The paper's default parameters (section 4.1), where catalog and base model's row have none."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One field's plausible values, most probable first, and their prior log-probabilities."""
-
-    values: tuple[Any, ...]
-    log_priors: tuple[float, ...]
-
-    @classmethod
-    def fixed(cls, value: Any) -> Setting:
-        return cls((value,), (0.0,))
 
 
 def settings(card: Card, usual: Usage, wishes: Wishes, carrier: Card | None = None) -> dict[str, Setting]:
@@ -124,24 +113,6 @@ def clip_skip(card: Card, carrier: Card | None = None) -> int | None:
     return row.drawn_clip_skip if is_drawn and row is not None else None
 
 
-def pooled(usages: Iterable[Usage]) -> Usage:
-    """Returns the usage of many models together; each model counts for at most ten images per value."""
-    totals: dict[str, dict[Any, int]] = {name: {} for name in FALLBACK}
-    for usage in usages:
-        for name, total in totals.items():
-            for value, n in getattr(usage, name).items():
-                total[value] = total.get(value, 0) + min(n, 10)
-    return Usage(**totals)
-
-
-def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
-    """Returns each family's usage: :func:`pooled` over its cards."""
-    groups: dict[str, list[Usage]] = {}
-    for card in cards:
-        groups.setdefault(family_of(card.base_model), []).append(card.usage)
-    return {name: pooled(usages) for name, usages in groups.items()}
-
-
 def most_frequent(name: str, counts: Counts) -> Any:
     """Returns a field's most frequent legal value, the smaller of equals; None where there is none."""
     legal = _LEGAL[name]
@@ -189,10 +160,10 @@ class _Ranges:
 def _ranges(usages: Sequence[Usage], row: BaseModelFacts) -> _Ranges:
     """Returns the base model's ranges, or all values where a model's images show a distilled one."""
     if any(_is_distilled(usage) for usage in usages):
-        return _Ranges((1, 150), (1.0, 30.0))
-    steps, guided = row.steps_range or (1, 150), row.guidance
+        return _Ranges((1, STEPS_MAX), (1.0, CFG_MAX))
+    steps, guided = row.steps_range or (1, STEPS_MAX), row.guidance
     if guided is None:
-        return _Ranges(steps, (1.0, 30.0))
+        return _Ranges(steps, (1.0, CFG_MAX))
     return _Ranges(steps, (1.0, 1.0) if guided.kind == "distilled" else (guided.low, guided.high))
 
 
@@ -269,11 +240,11 @@ def _known_sampler(key: Any) -> str | None:
 
 
 def _legal_steps(key: Any) -> int | None:
-    return int(key) if 1 <= int(key) <= 150 else None
+    return int(key) if 1 <= int(key) <= STEPS_MAX else None
 
 
 def _legal_cfg(key: Any) -> float | None:
-    return float(key) if 1 <= float(key) <= 30 else None
+    return float(key) if 1 <= float(key) <= CFG_MAX else None
 
 
 _LEGAL: Mapping[str, Callable[[Any], Any]] = {

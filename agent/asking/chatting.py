@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from diffagent.agent.asking.cutting import masked
+from diffagent.agent.asking.cutting import has_words, masked
 from diffagent.agent.asking.exclusions import exclusions
 from diffagent.agent.asking.language import foreign_tags, language
 from diffagent.agent.asking.pieces import Kind, Piece, Token, tagger, tokens
@@ -62,7 +62,6 @@ _FIRST = re.compile(
 )
 """Words behind "no" and "don't" that make an idiom, not an exclusion."""
 _NOTHING = frozenset(("else", "anything else", "more", "it", "them", "that", "this", "me", "u", "you"))
-_WORD = re.compile(r"[^\W_]")
 _NAMING = re.compile(r"\b(?!(?:an|the|my|of|in|on|at|to|it|is)\b)[^\W_]{2,}", re.I)
 """A word that may name what is to be seen."""
 _LEAD = re.compile(
@@ -233,7 +232,7 @@ def _join(text: str, picture_pieces: list[Piece], pieces: list[Piece], avoid: Se
         words = text[piece.start : piece.end]
         if position != last + 1 or position == 0:
             words = _LEAD.sub("", words)
-        if not _WORD.search(words):
+        if not has_words(words):
             continue
         if prompt and prompt[-1] not in ".!?,;:" and position != last + 1:
             prompt += ","
@@ -259,7 +258,7 @@ def _without_doubts(prompt: str, avoid: Sequence[str]) -> str:
     name = re.compile(rf"\b(?:{'|'.join(map(re.escape, avoid))})\b", re.I)
     clauses = re.split(r"(?<=[.!?,])\s+", prompt)
     decided_clauses = [clause for clause in clauses if not (_MAYBE.search(clause) and name.search(clause))]
-    return " ".join(decided_clauses) if any(map(_WORD.search, decided_clauses)) else prompt
+    return " ".join(decided_clauses) if any(map(has_words, decided_clauses)) else prompt
 
 
 def _exclusion_names(words: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from diffagent.agent.asking.cutting import masked, without
+from diffagent.agent.asking.cutting import has_words, masked, without
 
 NUMBERS = {
     "a": 1, "one": 1, "two": 2, "a couple of": 2, "a couple": 2, "couple of": 2, "couple": 2, "a pair of": 2,
@@ -235,7 +235,7 @@ def split_count(text: str) -> tuple[str, int | None]:
     flat = masked(text)
     for start, end, n in _counts(flat, len(text.strip())):
         rest = without(text, [(start, end)])
-        if n > 0 and re.search(r"[^\W_]", rest):
+        if n > 0 and has_words(rest):
             return _without_each(rest), n
     return text, None
 
@@ -292,4 +292,4 @@ def _without_each(text: str) -> str:
     """The text without the "each" that a count leaves behind."""
     flat = masked(text)
     rest = without(text, [hit.span() for hit in _EACH.finditer(flat)])
-    return rest if re.search(r"[^\W_]", rest) else text
+    return rest if has_words(rest) else text

@@ -18,12 +18,18 @@ _QUOTED = re.compile(
 _JOINTS = ",;:-–—，、；：،؛"
 _ENDS = ".!?。！？؟"
 _WEIGHT = re.compile(r"[\s,]*+(?::\s?[\d.]{1,8}\s?)?[)\]]")
+_WORD = re.compile(r"[^\W_]")
 
 
 def masked(text: str) -> str:
     """Returns the text, its length unchanged, with quotations and tags replaced by quotation marks: they hold
     no wishes."""
     return _QUOTED.sub(lambda quoted: '"' * len(quoted[0]), text)
+
+
+def has_words(text: str) -> bool:
+    """Whether a text has a letter or a digit: signs alone are nothing to draw."""
+    return bool(_WORD.search(text))
 
 
 def without(text: str, spans: Iterable[tuple[int, int]]) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,7 +25,8 @@ from diffagent.data.air import IN_TEXT
 from diffagent.data.base_models import OTHER
 from diffagent.data.base_models import find as find_base_model
 from diffagent.data.errors import BadPrompt
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, Card, T2ICall
+from diffagent.data.prompts import join_parts
+from diffagent.data.records import CFG_MAX, SIDE_MAX, SIDE_MIN, STEPS_MAX, Card, T2ICall
 from diffagent.data.samplers import split
 
 Find = Callable[[str], Card | None]
@@ -129,8 +130,8 @@ def edit(text: str, find: Find = lambda name: None) -> Edit | None:
         change += clause_change
     if change == Edit():
         raise BadPrompt(
-            f"{text[:60]!r} changes nothing that a call takes: steps are 1 to 150, cfg 1 to 30, sides "
-            f"{SIDE_MIN} to {SIDE_MAX} pixels; or describe the image to draw"
+            f"{text[:60]!r} changes nothing that a call takes: steps are 1 to {STEPS_MAX}, cfg 1 to "
+            f"{CFG_MAX}, sides {SIDE_MIN} to {SIDE_MAX} pixels; or describe the image to draw"
         )
     return change
 
@@ -157,11 +158,6 @@ def with_edit(call: T2ICall, change: Edit) -> T2ICall:
         "negative_prompt": join_parts([call.negative_prompt, *change.avoid]),
     }
     return T2ICall.model_validate(call.model_dump() | fields)
-
-
-def join_parts(parts: Iterable[str]) -> str:
-    """Returns the parts of a prompt joined by commas, each once."""
-    return ", ".join(dict.fromkeys(part for part in parts if part))
 
 
 def _settings(text: str) -> Wishes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from diffagent.agent.asking.cutting import masked, without
+from diffagent.agent.asking.cutting import has_words, masked, without
 
 _DASHES = r"(?<!\S)(?:--|[—–])"
 _VALUE = (
@@ -36,7 +36,7 @@ def flags(text: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     if not avoided and not others:
         return text, (), ()
     rest = without(text, [hit.span() for hit in (*avoided, *others)])
-    if not re.search(r"[^\W_]", rest):
+    if not has_words(rest):
         return text, (), ()
     names = [name.strip(" .,") for hit in avoided for name in hit["names"].split(",")]
     return rest, tuple(hit[0] for hit in others), tuple(dict.fromkeys(filter(None, names)))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from diffagent.agent.asking.chatting import LONG, chat_parts
 from diffagent.agent.asking.corrections import corrections
 from diffagent.agent.asking.counts import PICTURE, UNLIKE, number, split_count
-from diffagent.agent.asking.cutting import masked, without
+from diffagent.agent.asking.cutting import has_words, masked, without
 from diffagent.agent.asking.exclusions import LONGEST, exclusions
 from diffagent.agent.asking.flags import flags
 from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
@@ -143,7 +143,6 @@ _DANGLING = re.compile(
 """Words that tied a piece to a cut."""
 _REASON = re.compile(r"\b(?:because|cause|cuz|bc|since)\b", re.I)
 """Words of a reason, which cannot stand alone."""
-_CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 
 @dataclass(frozen=True)
@@ -286,7 +285,7 @@ def _one_each(text: str) -> tuple[str, str]:
     else is left."""
     hit = _ONE_EACH.search(masked(text))
     rest = without(text, [hit.span()]) if hit else text
-    return (rest, hit[0]) if hit and re.search(r"[^\W_]", rest) else (text, "")
+    return (rest, hit[0]) if hit and has_words(rest) else (text, "")
 
 
 def _short(words: str) -> str:
@@ -297,7 +296,7 @@ def _short(words: str) -> str:
 
 def _rest_or_text(text: str, rest: str) -> str:
     """The rest of a text where it has words, else the text."""
-    return rest if re.search(r"[^\W_]", rest) else text
+    return rest if has_words(rest) else text
 
 
 def _without_closing(text: str) -> str:
@@ -327,7 +326,7 @@ def _without_opening(text: str, *, is_asked: bool = False) -> tuple[str, int | N
             n = number(depicted["count"])
             if n > 1:
                 rest = _singular(depicted["depicted"]) + rest[depicted.end() :]
-    if rest == text or not re.search(r"[^\W_]", rest) or _NOTHING.fullmatch(rest):
+    if rest == text or not has_words(rest) or _NOTHING.fullmatch(rest):
         return text, None
     question = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
     rest = rest.rstrip(" ?!") if question and "?" not in text[: len(text) - len(rest)] else rest

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self, get_args
 
-from diffagent.agent.answering.answer import wanted
 from diffagent.agent.asking.origins import Origin, origins, unknown_character
+from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.asking.words import words
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.grammar import Grammar, Slot

@@ -25,8 +25,8 @@ from diffagent.agent.asking.wishes import Wishes, wishes, with_options
 from diffagent.agent.targets import TargetName
 from diffagent.data.base_models import USUAL, examples
 from diffagent.data.errors import BadInput, BadPrompt
-from diffagent.data.prompts import strip_lora_tags
-from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, ModelType, legal_side
+from diffagent.data.prompts import join_parts, strip_lora_tags
+from diffagent.data.records import CFG_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, STEPS_MAX, ModelType, legal_side
 
 if TYPE_CHECKING:
     from diffagent.agent.targets.installed import Installed
@@ -58,11 +58,6 @@ def clean(text: Any, *, optional: bool = False) -> str:
     if not spaced and not optional:
         raise BadPrompt('the prompt is empty: say what to draw, such as "A cute happy corgi, pixel art"')
     return spaced
-
-
-def join_texts(*texts: str) -> str:
-    """Returns the non-empty texts, each once, joined by commas."""
-    return ", ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _prompt(text: Any) -> str:
@@ -127,11 +122,11 @@ class Request(BaseModel):
     height: Side | None = Field(None, description="Height of the image in pixels, a multiple of 8.")
     sampling_method: Name | None = Field(None, description='The sampler, such as "Euler a".')
     scheduler: Name | None = Field(None, description='The schedule of the sampler, such as "Karras".')
-    sampling_steps: Annotated[int, Field(ge=1, le=150, strict=True)] | None = Field(
-        None, description="Sampling steps, 1 to 150."
+    sampling_steps: Annotated[int, Field(ge=1, le=STEPS_MAX, strict=True)] | None = Field(
+        None, description=f"Sampling steps, 1 to {STEPS_MAX}."
     )
-    cfg_scale: Annotated[float, Field(ge=1, le=30)] | None = Field(
-        None, description="Scale of classifier-free guidance, 1 (off) to 30."
+    cfg_scale: Annotated[float, Field(ge=1, le=CFG_MAX)] | None = Field(
+        None, description=f"Scale of classifier-free guidance, 1 (off) to {CFG_MAX}."
     )
     clip_skip: Annotated[int, Field(ge=1, le=12, strict=True)] | None = Field(
         None, description="Clip skip, 1 to 12, as A1111 counts."
@@ -201,7 +196,7 @@ class Request(BaseModel):
     @cached_property
     def wishes(self) -> Wishes:
         """The wishes of prompt and options; an option takes precedence over the prompt's words."""
-        negative = join_texts(self._prompt_wishes.negative_prompt, self.negative_prompt)
+        negative = join_parts([self._prompt_wishes.negative_prompt, self.negative_prompt])
         prompt_wishes, words = self._prompt_wishes, self.phrasing.settings
         return with_options(
             replace(

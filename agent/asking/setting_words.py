@@ -17,6 +17,7 @@ from typing import TypeVar
 from diffagent.agent.asking.counts import NUMBERS, number
 from diffagent.agent.asking.shapes import aspect_of
 from diffagent.agent.asking.wishes import FEW
+from diffagent.data.records import CFG_MAX, STEPS_MAX
 
 _MOST_PICTURES = 16
 _COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
@@ -47,7 +48,7 @@ _FILM = re.compile(
 _PHONE = re.compile(
     r"\bphone(?:['’]s)? (?:shape|format|size|screen|bg|background)|\bfor (?:my |a )?phone\b", re.I
 )
-_TIMES = {"twice": 2.0, "two": 2.0, "double": 2.0, "three": 3.0, "four": 4.0, "thrice": 3.0}
+_TIMES = NUMBERS | {"double": 2}
 _PROPORTION = re.compile(
     r"\b(?P<times>\d(?:\.\d)?|twice|double|thrice|two|three|four)(?: times| x|x)? (?:as |the )?"
     r"(?:(?P<wide>wide|wider|long|longer|width)|(?P<tall>tall|taller|high|higher|height))\b",
@@ -152,7 +153,7 @@ def _parts(wide: float, tall: float) -> tuple[int, int]:
 def _steps(piece: str) -> int | None:
     if hit := _STEPS.search(piece):
         steps = int(hit[1] or hit[2])
-        return steps if 1 <= steps <= 150 else None
+        return steps if 1 <= steps <= STEPS_MAX else None
     return FEW if _FEW.search(piece) else None
 
 
@@ -165,7 +166,7 @@ def _seed(piece: str) -> int | None:
 def _cfg_scale(piece: str) -> float | None:
     hit = _GUIDANCE.search(piece)
     scale = float(hit[1] or hit[2]) if hit else 0.0
-    return scale if 1 <= scale <= 30 else None
+    return scale if 1 <= scale <= CFG_MAX else None
 
 
 def says_room(piece: str) -> bool:

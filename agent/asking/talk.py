@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from diffagent.agent.asking.cutting import masked
+from diffagent.agent.asking.cutting import has_words, masked
 
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?]+(?=\s|$)|\n|$)|[^.!?\n]*[.!?]+", re.S)
 _I = r"(?:i|we)"
@@ -272,7 +272,6 @@ _HIM = re.compile(
 )
 """A plea whose object stands in a sentence before it."""
 _COPULA = re.compile(r"\A(?:he|she|it|they)(?:['’]?s| is| was| are| were|['’]re) (?=an?\b)", re.I)
-_WORD = re.compile(r"[^\W_]")
 _CLAUSE = re.compile(r"[^,;]+")
 _GENERIC = re.compile(
     r"(?:something|smth)(?: (?:for|to) [^.!?]{1,40})?[.!?\s]*|(?:an?|the) (?:picture|image|pic)[.!?\s]*", re.I
@@ -307,7 +306,7 @@ def talk(text: str) -> Talk:
             sentence = resolve(sentence, "".join(sentences[:number]))
         is_meant = any(refers[number + 1 :]) or (refers[number] and not number)
         description = _description(sentence, avoid, cuts, is_meant=is_meant)
-        if _WORD.search(description):
+        if has_words(description):
             descriptions.append(description)
             was_asked = bool(re.search(r"[!?]\s*$", sentence)) and description.strip() != sentence.strip()
     if len(descriptions) == 1 and was_asked:
@@ -317,7 +316,7 @@ def talk(text: str) -> Talk:
         cuts += [words for words in descriptions if words not in specific]
         descriptions = specific
     prompt = " ".join(descriptions)
-    if not cuts or not _WORD.search(prompt) or (not specific and not signature):
+    if not cuts or not has_words(prompt) or (not specific and not signature):
         return Talk(text)
     return Talk(prompt, tuple(dict.fromkeys(avoid)), tuple(cuts))
 

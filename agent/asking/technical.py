@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from diffagent.agent.asking.cutting import masked, without
+from diffagent.agent.asking.cutting import has_words, masked, without
 from diffagent.agent.asking.wishes import model_spans, setting_spans
 from diffagent.data.base_model_requests import base_model_requests
 from diffagent.data.prompts import bare_words
@@ -277,7 +277,7 @@ def split_model_talk(text: str) -> tuple[str, list[str]]:
         and not _DRAWING.search(_blank(quoted, spans)[clause.start() : clause.end()])
     ]
     rest = without(text, cuts) if cuts else text
-    if not cuts or not re.search(r"[^\W_]", rest):
+    if not cuts or not has_words(rest):
         return text, []
     return rest, [text[start:end].strip() for start, end in cuts]
 
@@ -299,7 +299,7 @@ def split_settings(text: str) -> tuple[str, list[str]]:
     flat = _DASH.sub(lambda dash: "," * len(dash[0]), flat)
     cuts = [cut for clause in _CLAUSE.finditer(flat) for cut in _cuts(flat, *clause.span())]
     rest = without(text, cuts) if cuts else text
-    if not re.search(r"[^\W_]", rest):
+    if not has_words(rest):
         return text, []
     return rest, [text[start:end].strip() for start, end in cuts]
 

@@ -20,7 +20,7 @@ from diffagent.data.base_model_requests import base_model_requests
 from diffagent.data.checkpoint_requests import checkpoint_requests
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import infotext
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
+from diffagent.data.records import CFG_MAX, SIDE_MAX, SIDE_MIN, STEPS_MAX, legal_side
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, join, read, unknown_sampler
 
 _SIZE = re.compile(
@@ -108,10 +108,6 @@ _EVERYDAY_SCHEDULES = (
     "Flow Match",
 )
 """Schedules that are words of a picture too: they are read at the end of a clause only."""
-
-
-def _choice(names: Iterable[str]) -> str:
-    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
 def _spelled(name: str) -> str:
@@ -453,20 +449,18 @@ def _steps(prompt: str, line: str) -> int | None:
     if (
         _STAIRS.search(prompt)
         and _has_settings(prompt)
-        and (listed_steps := _whole(_LISTED_STEPS, prompt, 1, 150))
+        and (listed_steps := _whole(_LISTED_STEPS, prompt, 1, STEPS_MAX))
     ):
         return listed_steps
     text = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
-    steps = next(
-        filter(None, (_whole(pattern, text, 1, 150) for pattern in (_STEPS, _BARE_STEPS, _ABROAD_STEPS))),
-        None,
-    )
+    patterns = (_STEPS, _BARE_STEPS, _ABROAD_STEPS)
+    steps = next(filter(None, (_whole(pattern, text, 1, STEPS_MAX) for pattern in patterns)), None)
     return steps or (FEW if _FEW_STEPS.search(prompt) else None)
 
 
 def _cfg(text: str) -> float | None:
     values = (float(hit[1] or hit[2]) for hit in _CFG.finditer(text))
-    return next((value for value in values if 1 <= value <= 30), None)
+    return next((value for value in values if 1 <= value <= CFG_MAX), None)
 
 
 def _has_settings(text: str) -> bool:

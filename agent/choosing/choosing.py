@@ -21,16 +21,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.answering.answer import short_name
-from diffagent.agent.answering.settings import by_family
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.words import FUNCTION_WORDS, is_ordinary, words
 from diffagent.agent.choosing.namesakes import Namesakes
 from diffagent.agent.choosing.particular import Particular
 from diffagent.agent.choosing.phrases import Phrase, Phrases
 from diffagent.agent.choosing.ranking import greatest
+from diffagent.agent.choosing.short_names import short_name
 from diffagent.agent.choosing.suitability import DRAWN, PLACES, ShelfFacts
 from diffagent.data.attributes import MEDIA, Attributes, Medium
+from diffagent.data.catalog.usage import by_family
 from diffagent.data.checkpoint_requests import CheckpointRequest
 from diffagent.data.collecting import uncollected
 from diffagent.data.media import kinship

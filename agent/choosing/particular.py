@@ -18,9 +18,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.answering.answer import short_name
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.words import FUNCTION_WORDS, is_ordinary, words
+from diffagent.agent.choosing.short_names import short_name
 from diffagent.data.attributes import Attributes, Medium
 from diffagent.data.media import kinship, named_media
 from diffagent.data.records import Card

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from diffagent.agent.answering.settings import Setting
 from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.setting import Setting
 from diffagent.agent.targets import ITSELF, load
 from diffagent.agent.targets.emitting import offers, runs, supported
 from diffagent.data.base_models import is_meant

@@ -15,13 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
-from diffagent.agent.answering.settings import by_family
 from diffagent.agent.executors import Executor
 from diffagent.agent.pmi.manifest import Example
 from diffagent.agent.targets.generation import Session
 from diffagent.data.air import AIR
 from diffagent.data.base_models import family_of
 from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.usage import by_family
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall, Usage
 

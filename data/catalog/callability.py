@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 from diffagent.data.base_models import lora_fit
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadCall
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
+from diffagent.data.records import CFG_MAX, SIDE_MAX, SIDE_MIN, SIDE_STEP, STEPS_MAX, Card, T2ICall
 from diffagent.data.samplers import is_joined
 
 
@@ -63,9 +63,9 @@ def answer_flaw(fields: Mapping[str, Any], catalog: Catalog) -> str | None:
     if not is_joined(fields.get("sampling_method")):
         return f"no sampler is named {fields.get('sampling_method')!r}"
     steps, cfg = fields.get("sampling_steps"), fields.get("cfg_scale")
-    if not _is_whole(steps) or not 1 <= steps <= 150:
+    if not _is_whole(steps) or not 1 <= steps <= STEPS_MAX:
         return f"{steps!r} sampling steps are out of range"
-    if not (_is_whole(cfg) or isinstance(cfg, float)) or not 1 <= cfg <= 30:
+    if not (_is_whole(cfg) or isinstance(cfg, float)) or not 1 <= cfg <= CFG_MAX:
         return f"a CFG scale of {cfg!r} is out of range"
     return None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -20,8 +20,6 @@ from diffagent.data.weights.weights import home
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from diffagent.data.encoders.text_encoder import TextEncoder
-
 AT_ONCE = 512
 """Texts per write: the most that an interrupted run loses."""
 WAIT = 60.0
@@ -29,10 +27,22 @@ WAIT = 60.0
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
 
 
+class StorableEncoder(Protocol):
+    """An encoder whose vectors are stored under its digest."""
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
 class VectorCache:
     """A caching :class:`~diffagent.data.encoders.text_encoder.Encoder` in front of another one."""
 
-    def __init__(self, encoder: TextEncoder) -> None:
+    def __init__(self, encoder: StorableEncoder) -> None:
         self._encoder = encoder
         self._path = home() / "vectors" / f"{encoder.digest[:16]}.sqlite"
 

@@ -363,7 +363,7 @@ class Setup:
 def _wishes(generation: Generation) -> dict[str, Any]:
     """A picture's metadata as options of a request."""
     from diffagent.data.base_models import find
-    from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
+    from diffagent.data.records import CFG_MAX, SIDE_MAX, SIDE_MIN, STEPS_MAX, legal_side
     from diffagent.data.samplers import read
 
     sampler = read(generation.sampler or "", generation.schedule)
@@ -380,9 +380,11 @@ def _wishes(generation: Generation) -> dict[str, Any]:
         "base_model": row.name if row else None,
         "sampling_method": sampler.method if sampler else None,
         "scheduler": sampler.scheduler if sampler else None,
-        "sampling_steps": generation.steps if generation.steps and 1 <= generation.steps <= 150 else None,
+        "sampling_steps": generation.steps
+        if generation.steps and 1 <= generation.steps <= STEPS_MAX
+        else None,
         "cfg_scale": generation.cfg_scale
-        if generation.cfg_scale and 1 <= generation.cfg_scale <= 30
+        if generation.cfg_scale and 1 <= generation.cfg_scale <= CFG_MAX
         else None,
         "seed": generation.seed if generation.seed is not None and generation.seed >= 0 else None,
         "n": 1,

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diffagent.agent.asking.edits import Edit, Find, edit, join_parts, with_edit
+from diffagent.agent.asking.edits import Edit, Find, edit, with_edit
 from diffagent.agent.asking.request import Request
 from diffagent.data.errors import BadInput, BadPrompt
+from diffagent.data.prompts import join_parts
 from diffagent.data.records import T2ICall
 from diffagent.serving.json_bounds import JsonBounds
 from diffagent.serving.server.schemas import AllowedChoice, ChatRequest, ChatTool, Message, NamedTool

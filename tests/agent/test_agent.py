@@ -46,7 +46,7 @@ def test_the_checkpoint_of_a_lora_is_looked_for_once(make_agent: MakeAgent) -> N
         calls.append(arguments)
         return Agent.carrier(agent, *arguments)
 
-    agent.carrier = counted  # type: ignore[method-assign]
+    agent.carrier = counted  # type: ignore[method-assign, assignment]
     call = agent.call("ink drawing of a hare")
     assert call.base_checkpoint == "urn:air:sd1:checkpoint:civitai:22@23"
     assert [arguments[0].name for arguments in calls] == ["Ink Fox Style"]
@@ -82,7 +82,7 @@ def test_a_lora_without_commercial_checkpoint_runs_on_one_that_may_be_sold(make_
         ({"model": "urn:air:sd1:lora:civitai:33@34"}, "Ink Fox Style"),
     ],
 )
-def test_options_narrow_or_override(make_agent: MakeAgent, options: dict[str, str], model: str) -> None:
+def test_options_narrow_or_override(make_agent: MakeAgent, options: dict[str, Any], model: str) -> None:
     assert make_agent().call("pixel art of a dog", **options).model == model
 
 
@@ -283,9 +283,8 @@ def test_the_choice_is_not_asked_where_no_letter_can_change_it(make_reader: Make
         assert len(engine.asked) == questions
     batches = Batches()
     agent = make_reader(batches, Fusion(choice_weight=0.5, apart=0.0, weights=batches.digest))
-    assert [decision.call.model for decision in agent.decide_many([request, request])] == [
-        first.card.name
-    ] * 2
+    decisions: list[Any] = agent.decide_many([request, request])
+    assert [decision.call.model for decision in decisions] == [first.card.name] * 2
     assert batches.asked == []
 
 

@@ -72,7 +72,8 @@ def rows_of(source: str | None) -> Iterator[BatchRow]:
     """The sound rows of an input, or 200 invented ones."""
     if source is None:
         return (
-            BatchRow(n, f"{subject}, {style}") for n, (subject, style) in enumerate(product(SUBJECTS, STYLES))
+            BatchRow(n, {"prompt": f"{subject}, {style}"})
+            for n, (subject, style) in enumerate(product(SUBJECTS, STYLES))
         )
     return (row for row in open_source(source) if not row.fault)
 
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("--tie", type=float, default=0.01)
     args = parser.parse_args()
     rows = islice(rows_of(args.prompts), args.skip, args.skip + args.limit)
-    requests = [{"prompt": row.prompt, "negative_prompt": row.negative_prompt} for row in rows]
+    requests = [row.options for row in rows]
     agent = Agent.load(args.catalog, args.llm)
     reference = agent.decide_many(requests)
     shares = {}

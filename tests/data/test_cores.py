@@ -12,9 +12,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.asking.request import Request
-from diffagent.agent.choosing.suitability import Suitability
+from diffagent.agent.choosing.suitability import Floats, Suitability
 from diffagent.data import cores
-from diffagent.data.catalog.specification import Floats
 from diffagent.data.cores import fitting_threads, free_cores, running, running_here
 from diffagent.data.encoders.text_encoder import Bert
 from diffagent.data.weights.weights import DEFAULT_TEXT_ENCODER, resolve

@@ -33,7 +33,12 @@ def loads(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch) -> 
     """``Agent.load`` gives the stand-in agent; what it was called with is noted."""
     agent = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
     noted: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(Agent, "load", lambda *arguments: noted.append(arguments) or agent)
+
+    def load(*arguments: Any) -> Agent:
+        noted.append(arguments)
+        return agent
+
+    monkeypatch.setattr(Agent, "load", load)
     return noted
 
 

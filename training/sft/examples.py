@@ -18,10 +18,10 @@ import numpy as np
 
 from diffagent.agent.answering import answer, memory
 from diffagent.agent.answering.answer import LABELS
-from diffagent.agent.answering.settings import by_family
 from diffagent.agent.asking import reading
 from diffagent.agent.choosing.prefilter import Ranker
 from diffagent.agent.engines.decode import Vocabulary
+from diffagent.data.catalog.usage import by_family
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.fitting.plain_requests import choices, read_graded, readings

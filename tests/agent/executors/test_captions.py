@@ -107,7 +107,7 @@ def test_scripts_that_no_font_has_are_said(
     with serving(FakeA1111()) as url:
         generation.generate(
             call_of(INK_FOX, prompt="雪の中の狐"), tmp_path, "a1111", catalog, url=url,
-            report=lambda what, _=None: messages.append(what),
+            report=lambda what, _: messages.append(what),
         )  # fmt: skip
     assert messages[-1].startswith(
         "no font for the captions of contact-sheet.png: Cjk, Hiragana: install one"

@@ -104,9 +104,9 @@ def test_one_pipeline_makes_the_images_of_all_prompts(
     from diffagent.agent.targets import diffusers as target
 
     used = {sd.checkpoint.air: 9}
-    small = {"size": {"64x64": 9}, "steps": {"2": 9}, "sampler": {"Euler a": 9}, "cfg_scale": {"2.0": 9}}
+    small = Usage(size={"64x64": 9}, steps={2: 9}, sampler={"Euler a": 9}, cfg_scale={2.0: 9})
     cards = [
-        replace(sd.checkpoint, usage=Usage(**small)),
+        replace(sd.checkpoint, usage=small),
         replace(sd.lora, usage=Usage(checkpoints=used, size={"64x64": 9})),
     ]
     with Catalog.create(tmp_path / "used.sqlite") as catalog:
@@ -327,7 +327,7 @@ def test_a_cancelled_image_ends_after_the_step_under_way(sd: Tiny) -> None:
         short = emit(sd.call(), "diffusers", sd.catalog).request
         async with LocalDiffusers(files=sd.files, config=sd.config) as maker:
             first = await maker.image(short, silent)
-            task = asyncio.create_task(maker.image(request, lambda what, _=None: steps.append(what)))
+            task = asyncio.create_task(maker.image(request, lambda what, _: steps.append(what)))
             while len(steps) < 2:
                 await asyncio.sleep(0.001)
             task.cancel()
@@ -348,9 +348,7 @@ def test_steps_are_reported(sd: Tiny, tmp_path: Path) -> None:
     order = generation.Order(sd.call(), "diffusers", (7,))
     maker = LocalDiffusers(files=sd.files, config=sd.config)
     asyncio.run(
-        generation.make(
-            order, tmp_path, sd.catalog, maker, lambda what, done=None: reports.append((what, done))
-        )
+        generation.make(order, tmp_path, sd.catalog, maker, lambda what, done: reports.append((what, done)))
     )
     assert [done for what, done in reports if ": step " in what] == pytest.approx([1 / 3, 2 / 3, 1.0])
 

@@ -37,7 +37,7 @@ def endless(target: str, **options: Any) -> Any:
     return server
 
 
-def ended(server: Any) -> list[str]:
+def ended(server: Any) -> list[Any]:
     """The jobs that were ended there."""
     return server.interrupted if isinstance(server, FakeA1111 | FakeComfyUI) else server.deleted
 

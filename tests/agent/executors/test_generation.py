@@ -23,6 +23,7 @@ from diffagent.agent.targets.a1111 import A1111
 from diffagent.agent.targets.civitai import CivitaiWorkflows
 from diffagent.agent.targets.installed_models import read_installed
 from diffagent.agent.targets.openai import OpenAIImages
+from diffagent.agent.targets.seeds import numbered_seeds
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Refused
 from diffagent.data.metadata import infotext
@@ -324,8 +325,8 @@ def test_orders_are_checked(fields: dict[str, Any], says: str) -> None:
 
 
 def test_seeds_follow_one_another() -> None:
-    assert generation.numbered_seeds(2**64 - 1, 2) == (2**64 - 1, 0)
-    drawn = generation.numbered_seeds(None, 3)
+    assert numbered_seeds(2**64 - 1, 2) == (2**64 - 1, 0)
+    drawn = numbered_seeds(None, 3)
     assert drawn[1:] == tuple((drawn[0] + i) % 2**32 for i in (1, 2))
 
 
@@ -345,7 +346,7 @@ def test_schedules_without_a_label_go_by_their_name(catalog: Catalog, tmp_path: 
     class Unlabelled(FakeA1111):
         def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
             if path == "/sdapi/v1/schedulers":
-                return as_json([{"name": name} for name in self.schedules])
+                return as_json([{"name": name} for name in self.schedules or ()])
             return super().answer(method, path, query, body)
 
     server = Unlabelled()

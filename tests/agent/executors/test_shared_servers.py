@@ -39,7 +39,7 @@ def event(job: str | None, value: int = 1) -> dict[str, Any]:
 )
 def test_another_clients_steps_are_not_ours(message: Any, job: str | None, expected: list[float]) -> None:
     fractions: list[float | None] = []
-    _progress(message, job, lambda what, done=None: fractions.append(done))
+    _progress(message, job, lambda what, done: fractions.append(done))
     assert fractions == expected
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from invented_images import ColourEncoder, picture
 from stand_ins import WordEncoder
 
@@ -19,20 +20,20 @@ class Words(WordEncoder):
 
 
 @pytest.fixture(autouse=True)
-def encoders(monkeypatch):
+def encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_encoder, "load_image_encoder", lambda name="": ColourEncoder())
     monkeypatch.setattr("diffagent.agent.pmi.identifier.load_image_encoder", lambda name="": ColourEncoder())
     monkeypatch.setattr(text_encoder, "load_text_encoder", lambda name: (Words(), "words"))
 
 
-def run(*args):
+def run(*args: object) -> Result:
     result = CliRunner().invoke(root, list(map(str, args)))
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
 
 
-def test_build_identify(manifest, tmp_path):
+def test_build_identify(manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.sqlite"
     summary = json.loads(run("pmi", "build", manifest, "-o", out, "--json").stdout)
     assert (summary["models"], summary["images"], summary["added"], summary["failed"]) == (3, 36, 3, 0)
@@ -51,7 +52,7 @@ def test_build_identify(manifest, tmp_path):
     assert "DISTANCE" in run("pmi", "identify", query, "--catalog", out, "--paper").stdout
 
 
-def test_bench(manifest, tmp_path):
+def test_bench(manifest: Path, tmp_path: Path) -> None:
     plot, sheet = tmp_path / "plot.png", tmp_path / "sheet.png"
     first = run("pmi", "bench", manifest, "--images", "1,2", "--json", "--plot", plot, "-o", sheet)
     figures = json.loads(first.stdout)
@@ -64,7 +65,7 @@ def test_bench(manifest, tmp_path):
     assert json.loads(run("pmi", "bench", manifest, "--images", "1,2", "--json").stdout) == figures
 
 
-def test_bench_tables(manifest):
+def test_bench_tables(manifest: Path) -> None:
     text = run("pmi", "bench", manifest, "--images", "1,4", "--tables").stdout
     for title in ("Table 1: 3 models, 12 tasks", "Table 2", "Table 3", "Table 5", "Calibration"):
         assert title in text
@@ -72,7 +73,7 @@ def test_bench_tables(manifest):
     assert plain.split()[:2] == ["METHOD", "IMAGES"]
 
 
-def test_test_images_decide_nothing_but_their_own_tasks(manifest):
+def test_test_images_decide_nothing_but_their_own_tasks(manifest: Path) -> None:
     """Another picture for one test prompt changes no answer about the others."""
     before = json.loads(run("pmi", "bench", manifest, "--images", "1", "--json").stdout)
     picture("blue", 2).save(manifest.parent / "ada_Green" / "002.png")
@@ -91,7 +92,14 @@ def test_test_images_decide_nothing_but_their_own_tasks(manifest):
         (("identify", *"abcdefg"), 1, "7 example images"),
     ],
 )
-def test_what_is_refused(args, status, reason, manifest, catalog_path, capsys):
+def test_what_is_refused(
+    args: tuple[str, ...],
+    status: int,
+    reason: str,
+    manifest: Path,
+    catalog_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["pmi", *(arg.format(manifest=manifest, catalog=catalog_path) for arg in args)])
     captured = capsys.readouterr()
@@ -115,8 +123,13 @@ def test_what_is_refused(args, status, reason, manifest, catalog_path, capsys):
     ],
 )
 def test_calls_with_images_are_refused_before_weights_are_loaded(
-    args, status, reason, catalog_path, capsys, monkeypatch
-):
+    args: tuple[str, ...],
+    status: int,
+    reason: str,
+    catalog_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(Agent, "load", lambda *_: pytest.fail("the agent was loaded"))
     with pytest.raises(SystemExit) as exit_:
         main(["call", *(arg.format(catalog=catalog_path) for arg in args)])

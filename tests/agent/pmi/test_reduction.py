@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.pmi.exact import Task, distances, squares, unit
+from diffagent.agent.pmi.exact import Floats, Task, distances, squares, unit
 from diffagent.agent.pmi.reduction import ALIGNED, Reduction, kernel, largest, prompt_basis, upwards
 from diffagent.data.errors import BadInput
 
 
-def hub(random, models, prompts, d, spread):
+def hub(random: np.random.Generator, models: int, prompts: int, d: int, spread: float) -> Floats:
     """Features of unit length around shared contents, in float16 as a store has them."""
     contents = random.standard_normal((prompts, d))
     noise = random.standard_normal((models, prompts, d)) + random.standard_normal((models, 1, d))
@@ -29,7 +29,9 @@ def hub(random, models, prompts, d, spread):
     length=st.sampled_from([0.5, 1.0, 2.0]),
 )
 @settings(max_examples=120, deadline=None)
-def test_no_model_is_nearer_than_its_bound(seed, gamma, rows, images, spread, signed, length):
+def test_no_model_is_nearer_than_its_bound(
+    seed: int, gamma: float, rows: int, images: int, spread: float, signed: bool, length: float
+) -> None:
     random = np.random.default_rng(seed)
     features = hub(random, 24, 7, 12, spread)
     reduction = Reduction.fit(features[:9], random.standard_normal((7, 5)).astype(np.float32), gamma, rows)
@@ -44,7 +46,7 @@ def test_no_model_is_nearer_than_its_bound(seed, gamma, rows, images, spread, si
     assert (probe.base - stored @ probe.bound - probe.slack <= true + 1e-6).all()
 
 
-def test_with_all_rows_and_a_flat_kernel_the_estimate_is_the_distance():
+def test_with_all_rows_and_a_flat_kernel_the_estimate_is_the_distance() -> None:
     random = np.random.default_rng(3)
     features = hub(random, 30, 5, 16, 0.5)
     prompts = random.standard_normal((5, 8)).astype(np.float32)
@@ -60,7 +62,7 @@ def test_with_all_rows_and_a_flat_kernel_the_estimate_is_the_distance():
     assert errors[1] < 2e-5 < 10 * true.std()
 
 
-def test_the_first_axis_is_uniform_weights_and_the_second_the_prompts_main_contrast():
+def test_the_first_axis_is_uniform_weights_and_the_second_the_prompts_main_contrast() -> None:
     prompts = np.array([[1, 0], [1, 0.1], [-1, 0], [-1, 0.1]], np.float32)
     basis = prompt_basis(prompts)
     assert basis.T @ basis == pytest.approx(np.eye(4), abs=1e-6)
@@ -72,7 +74,7 @@ def test_the_first_axis_is_uniform_weights_and_the_second_the_prompts_main_contr
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_the_eigenvalue_bound_is_above_and_near(seed, size, definite):
+def test_the_eigenvalue_bound_is_above_and_near(seed: int, size: int, definite: bool) -> None:
     matrix = np.random.default_rng(seed).standard_normal((2, size, size)).astype(np.float32)
     symmetric = matrix @ matrix.transpose(0, 2, 1) if definite else matrix + matrix.transpose(0, 2, 1)
     true = np.abs(np.linalg.eigvalsh(symmetric)).max(1)
@@ -80,12 +82,12 @@ def test_the_eigenvalue_bound_is_above_and_near(seed, size, definite):
     assert (largest(symmetric) <= 1.001 * true * size ** (1 / 16)).all()
 
 
-def test_the_eigenvalue_bound_of_nothing_is_nothing():
+def test_the_eigenvalue_bound_of_nothing_is_nothing() -> None:
     assert largest(np.zeros((2, 3, 3), np.float32)).tolist() == [0, 0]
     assert largest(np.zeros((2, 0, 0), np.float32)).tolist() == [0, 0]
 
 
-def test_slacks_are_rounded_up():
+def test_slacks_are_rounded_up() -> None:
     values = np.array([0.0, 1.0, 1.0001, 3e-8, 4.3], np.float32)
     bounds = upwards(values)
     assert (bounds >= values).all()
@@ -93,7 +95,7 @@ def test_slacks_are_rounded_up():
     assert bounds[2] == np.float16(1.001)
 
 
-def test_a_row_fills_whole_registers():
+def test_a_row_fills_whole_registers() -> None:
     features = hub(np.random.default_rng(0), 4, 5, 9, 1.0)
     reduction = Reduction.fit(features, np.eye(5, dtype=np.float32), 0.02, 2)
     assert reduction.used == 2 * 9 + (5 + 4) + 4
@@ -102,6 +104,6 @@ def test_a_row_fills_whole_registers():
 
 
 @pytest.mark.parametrize("rows", [0, 6])
-def test_rows_beyond_the_prompts_are_refused(rows):
+def test_rows_beyond_the_prompts_are_refused(rows: int) -> None:
     with pytest.raises(BadInput, match="rows 1 to 5"):
         Reduction.fit(np.zeros((2, 5, 3), np.float32), np.eye(5, dtype=np.float32), 0.02, rows)

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from diffagent.agent.pmi.exact import Doubles, Ints
 
 pytest.importorskip("faiss", reason="needs pip install 'diffagent[match]'")
 
@@ -17,7 +23,9 @@ from diffagent.data.errors import BadInput
 SMALL = Hub(150, seed=1, prompt_count=9, dimensions=32)
 
 
-def ranked(features, task, gamma, k=16):
+def ranked(
+    features: npt.NDArray[np.floating[Any]], task: Task, gamma: float, k: int = 16
+) -> tuple[Ints, Doubles]:
     true = distances(features, task, gamma)
     return best(np.arange(len(true)), true, k)
 
@@ -32,8 +40,14 @@ def ranked(features, task, gamma, k=16):
 )
 @settings(max_examples=25, deadline=None)
 def test_the_exact_search_never_loses_one_of_the_nearest(
-    tmp_path_factory, seed, gamma, rows, images, threads, uniform
-):
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    gamma: float,
+    rows: int,
+    images: int,
+    threads: int,
+    uniform: bool,
+) -> None:
     hub = Hub(90, seed, 9, 32)
     store = Store.build(tmp_path_factory.mktemp("store"), hub.blocks(), hub.prompts, gamma, rows)
     _, task = hub.task(seed, images)
@@ -47,11 +61,11 @@ def test_the_exact_search_never_loses_one_of_the_nearest(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store.build(tmp_path_factory.mktemp("store"), SMALL.blocks(), SMALL.prompts, 0.02, 3)
 
 
-def test_the_exact_search_evaluates_few_models_where_models_differ(store):
+def test_the_exact_search_evaluates_few_models_where_models_differ(store: Store) -> None:
     with Searcher(store, 2) as searcher:
         neighbours = searcher.exact(
             Task.of(in_memory(SMALL)[7, :4].astype(np.float32), None, SMALL.prompts), k=1
@@ -60,7 +74,7 @@ def test_the_exact_search_evaluates_few_models_where_models_differ(store):
     assert neighbours.evaluated < len(store)
 
 
-def test_a_second_look_finds_what_the_first_leaves_out(store, monkeypatch):
+def test_a_second_look_finds_what_the_first_leaves_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "FIRST_LOOK", 16)
     _, task = SMALL.task(5)
     with Searcher(store, 1) as searcher:
@@ -69,7 +83,7 @@ def test_a_second_look_finds_what_the_first_leaves_out(store, monkeypatch):
     assert neighbours.models.tolist() == ranked(in_memory(SMALL), task, 0.02)[0].tolist()
 
 
-def test_the_reduced_search_finds_nearly_all_of_the_nearest(store):
+def test_the_reduced_search_finds_nearly_all_of_the_nearest(store: Store) -> None:
     with Searcher(store, 1) as searcher:
         pairs = [(searcher.exact(task), searcher.nearest(task)) for _, task in map(SMALL.task, range(20))]
     recalls = [np.isin(exact.models, near.models).mean() for exact, near in pairs]
@@ -77,7 +91,7 @@ def test_the_reduced_search_finds_nearly_all_of_the_nearest(store):
     assert all(near.evaluated == 64 for _, near in pairs)
 
 
-def test_answers_come_nearest_first_with_distances_of_eq_9(store):
+def test_answers_come_nearest_first_with_distances_of_eq_9(store: Store) -> None:
     _, task = SMALL.task(2, images=2)
     with Searcher(store, 2) as searcher:
         neighbours = searcher.nearest(task, k=5)
@@ -87,7 +101,7 @@ def test_answers_come_nearest_first_with_distances_of_eq_9(store):
     )
 
 
-def test_equal_models_tie_and_the_earlier_comes_first(tmp_path):
+def test_equal_models_tie_and_the_earlier_comes_first(tmp_path: Path) -> None:
     features = in_memory(SMALL)[:6]
     twice = np.concatenate([features, features])
     with Searcher(Store.build(tmp_path, [twice], SMALL.prompts), 1) as searcher:
@@ -96,7 +110,7 @@ def test_equal_models_tie_and_the_earlier_comes_first(tmp_path):
     assert (neighbours.models[1::2] - neighbours.models[::2]).tolist() == [6] * 6
 
 
-def test_more_are_asked_for_than_there_are(tmp_path):
+def test_more_are_asked_for_than_there_are(tmp_path: Path) -> None:
     with Searcher(Store.build(tmp_path, [in_memory(SMALL)[:3]], SMALL.prompts), 4) as searcher:
         _, task = SMALL.task(0)
         assert sorted(searcher.exact(task).models.tolist()) == [0, 1, 2]
@@ -104,7 +118,7 @@ def test_more_are_asked_for_than_there_are(tmp_path):
 
 
 @pytest.mark.parametrize(("d", "prompts"), [(31, 9), (32, 8)])
-def test_a_task_of_another_space_is_refused(store, d, prompts):
+def test_a_task_of_another_space_is_refused(store: Store, d: int, prompts: int) -> None:
     task = Task(np.zeros((1, d), np.float32), np.ones((1, prompts), np.float32))
     with Searcher(store, 1) as searcher, pytest.raises(BadInput, match="32 dimensions and 9 prompts"):
         searcher.exact(task)

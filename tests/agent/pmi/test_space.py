@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diffagent.agent.pmi.learning import (
+    Keys,
     TrainingImages,
     learn,
     left_out,
@@ -17,27 +18,29 @@ from diffagent.agent.pmi.learning import (
     temperature,
     windows,
 )
-from diffagent.agent.pmi.space import Space, SpaceSetting
+from diffagent.agent.pmi.space import Floats, Ints, Space, SpaceSetting
 from diffagent.data.errors import BadInput
 
 PLAIN = SpaceSetting(0.3, 0.1)
 
 
-def crops_of(style, spread=0.5, seed=9):
+def crops_of(style: Floats, spread: float = 0.5, seed: int = 9) -> Floats:
     """Four crops an image, around it."""
     rng = np.random.default_rng(seed)
     return (style[:, None] + spread * rng.normal(size=(len(style), 4, style.shape[1]))).astype(np.float32)
 
 
-def fit(style, models, setting=PLAIN):
+def fit(style: Floats, models: Ints, setting: SpaceSetting = PLAIN) -> Space:
     return Space.fit(style, crops_of(style), models, setting)
 
 
-def train(style, models, prompts):
+def train(style: Floats, models: Ints, prompts: Keys) -> TrainingImages:
     return TrainingImages(style, crops_of(style), models, prompts, (style.shape[1],))
 
 
-def hub(models=4, each=8, size=5, spread=0.3, seed=0):
+def hub(
+    models: int = 4, each: int = 8, size: int = 5, spread: float = 0.3, seed: int = 0
+) -> tuple[Floats, Ints, Keys]:
     """Images of models with their own means: statistics, models, prompts."""
     rng = np.random.default_rng(seed)
     means = rng.normal(size=(models, size))
@@ -47,7 +50,7 @@ def hub(models=4, each=8, size=5, spread=0.3, seed=0):
     return style.astype(np.float32), of, prompts
 
 
-def test_evidence_by_hand():
+def test_evidence_by_hand() -> None:
     # one axis, B = W = 1; n = 1 image at 2: c ~ N(1, ½); n = 3 images at 0: c ~ N(0, ¼)
     unit = np.ones(1, np.float32)
     space = Space(0 * unit, unit, unit[:, None], unit, unit, np.array([[2.0], [0.0]]), np.array([1.0, 3.0]))
@@ -56,7 +59,7 @@ def test_evidence_by_hand():
     np.testing.assert_allclose(evidence, expected, rtol=1e-6)
 
 
-def test_models_are_told_apart_and_order_does_not_matter():
+def test_models_are_told_apart_and_order_does_not_matter() -> None:
     style, models, _ = hub()
     space = fit(style, models)
     evidence = space.evidence(space.project(style))
@@ -66,7 +69,7 @@ def test_models_are_told_apart_and_order_does_not_matter():
     np.testing.assert_allclose(again.evidence(again.project(style)), evidence, rtol=1e-2, atol=0.05)
 
 
-def test_what_crops_differ_by_is_not_style():
+def test_what_crops_differ_by_is_not_style() -> None:
     """Two statistics tell the models apart; crops vary in the first, which is then no evidence."""
     rng = np.random.default_rng(0)
     models = np.repeat(np.arange(3), 4)
@@ -77,7 +80,7 @@ def test_what_crops_differ_by_is_not_style():
     assert abs(axes[1, 0]) > 5 * abs(axes[0, 0])
 
 
-def test_settings_that_share_work_give_what_each_gives_alone():
+def test_settings_that_share_work_give_what_each_gives_alone() -> None:
     style, models, _ = hub()
     settings = [SpaceSetting(0.3, 0.1), SpaceSetting(0.3, 0.5), SpaceSetting(0.7, 0.1)]
     together = Space.fit_all(style, crops_of(style), models, settings)
@@ -88,13 +91,13 @@ def test_settings_that_share_work_give_what_each_gives_alone():
         )
 
 
-def test_more_statistics_than_images():
+def test_more_statistics_than_images() -> None:
     style, models, _ = hub(models=3, each=4, size=60)
     space = fit(style, models, SpaceSetting(0.3, 0.3))
     assert (space.evidence(space.project(style)).argmax(1) == models).all()
 
 
-def test_a_constant_statistic_and_an_odd_image_do_no_harm():
+def test_a_constant_statistic_and_an_odd_image_do_no_harm() -> None:
     style, models, _ = hub()
     style = np.concatenate([style, np.ones((len(style), 1), np.float32)], 1)
     space = fit(style, models)
@@ -103,14 +106,14 @@ def test_a_constant_statistic_and_an_odd_image_do_no_harm():
     assert np.isfinite(space.evidence(space.project(odd))).all()
 
 
-def test_too_little_to_learn_from():
+def test_too_little_to_learn_from() -> None:
     with pytest.raises(BadInput, match="at least two models"):
         fit(np.zeros((3, 2), np.float32), np.zeros(3, np.int64))
     with pytest.raises(BadInput, match="a few images of each"):
         fit(np.zeros((2, 2), np.float32), np.arange(2))
 
 
-def test_folds_leave_out_whole_prompts():
+def test_folds_leave_out_whole_prompts() -> None:
     _, models, prompts = hub()
     folds = prompt_folds(models, prompts)
     for key in np.unique(prompts):
@@ -118,14 +121,14 @@ def test_folds_leave_out_whole_prompts():
     assert len(set(folds)) == 5
 
 
-def test_folds_without_prompts_deal_each_models_images_out():
+def test_folds_without_prompts_deal_each_models_images_out() -> None:
     _, models, prompts = hub()
     folds = prompt_folds(models, 0 * prompts)
     for model in range(4):
         assert len(set(folds[models == model])) == 5
 
 
-def test_left_out_evidence_never_saw_the_image():
+def test_left_out_evidence_never_saw_the_image() -> None:
     style, models, prompts = hub()
     images = train(style, models, prompts)
     folds = prompt_folds(models, prompts)
@@ -135,7 +138,7 @@ def test_left_out_evidence_never_saw_the_image():
     np.testing.assert_allclose(evidence[folds == 0], space.evidence(space.project(style[folds == 0])))
 
 
-def test_temperature_of_evidence_that_is_ten_times_too_bold():
+def test_temperature_of_evidence_that_is_ten_times_too_bold() -> None:
     rng = np.random.default_rng(0)
     true = rng.normal(size=(400, 3))
     probabilities = np.exp(log_softmax(true))
@@ -145,7 +148,7 @@ def test_temperature_of_evidence_that_is_ten_times_too_bold():
     assert loss < math.log(3)
 
 
-def test_sets_are_of_one_model():
+def test_sets_are_of_one_model() -> None:
     _, models, _ = hub()
     drawn = sets(models, 4)
     assert drawn.shape == (4 * 20, 4)
@@ -153,12 +156,12 @@ def test_sets_are_of_one_model():
     assert sets(models, 9).shape == (0, 9)
 
 
-def test_windows_of_layers():
+def test_windows_of_layers() -> None:
     assert windows((2, 3, 4, 5)) == [slice(0, 9), slice(2, 14)]
     assert windows((2, 3)) == [slice(0, 5)]
 
 
-def test_learning_is_calibrated_and_repeatable():
+def test_learning_is_calibrated_and_repeatable() -> None:
     style, models, prompts = hub(models=6, each=12, size=8, spread=1.0)
     images = TrainingImages(style, crops_of(style), models, prompts, (2, 2, 2, 2))
     settings = (PLAIN, SpaceSetting(0.3, 0.6))

@@ -82,7 +82,7 @@ def as_a1111_writes_it(request: dict[str, Any]) -> str:
         "Seed": request["seed"],
         "Size": f"{request['width']}x{request['height']}",
         "Model hash": card.autov2,
-        "Model": card.file_name.rsplit("/", 1)[-1].removesuffix(".safetensors"),
+        "Model": str(card.file_name).rsplit("/", 1)[-1].removesuffix(".safetensors"),
         "Clip skip": skip if skip > 1 else None,
         "Lora hashes": ", ".join(
             f"{name}: {digest}"

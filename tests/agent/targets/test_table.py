@@ -10,9 +10,9 @@ from PIL import Image
 from target_calls import AURORA, GRAND_XL, INK_FOX, call_of
 
 from diffagent.agent import targets
-from diffagent.agent.answering.settings import Setting
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.choosing.scope import ChoiceScope
+from diffagent.agent.setting import Setting
 from diffagent.agent.targets.emitting import emit, offers, supported
 from diffagent.agent.targets.generation import generate
 from diffagent.agent.targets.installed_models import read_installed

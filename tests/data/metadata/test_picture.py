@@ -32,7 +32,7 @@ GRAPH: dict[str, Any] = {
         },
     },
 }  # fmt: skip
-SWARM = {
+SWARM: dict[str, Any] = {
     "sui_image_params": {
         "prompt": "a desert", "negativeprompt": "fog", "model": "sub/basalt", "seed": 5, "steps": 12,
         "cfgscale": 4.5,
@@ -107,7 +107,10 @@ def test_a_png_has_infotext_or_a_graph() -> None:
 
 
 def test_a_webp_has_its_graph_in_the_cameras_fields() -> None:
-    tags = {"model": "prompt:" + json.dumps(GRAPH), "make": "workflow:" + json.dumps({"nodes": []})}
+    tags: dict[str, Any] = {
+        "model": "prompt:" + json.dumps(GRAPH),
+        "make": "workflow:" + json.dumps({"nodes": []}),
+    }
     assert picture.read(saved("WEBP", **tags)).checkpoint == ModelUse("basalt.safetensors")
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
-from server_runs import served
+from server_runs import Serve, served
 
 from diffagent.agent.agent import Agent
 from diffagent.serving.server.app import create_app
 from diffagent.serving.server.config import ServerConfig
-
-Serve = Callable[..., AbstractContextManager[httpx.Client]]
 
 
 @pytest.fixture

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
 from image_servers import picture
-from server_runs import HeldEngine
+from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageFunctionToolCall
+from server_runs import HeldEngine, Serve
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
@@ -33,7 +34,7 @@ def official(client: httpx.Client) -> Iterator[openai.OpenAI]:
         yield opened
 
 
-def user(text: Any) -> dict[str, Any]:
+def user(text: Any) -> Any:
     return {"role": "user", "content": text}
 
 
@@ -99,7 +100,7 @@ def test_the_clients_own_stream_helper_agrees(official: openai.OpenAI) -> None:
     assert T2ICall.parse(final.choices[0].message.content or "").prompt == "a lake"
 
 
-def test_usage_is_stated_where_the_engine_counts(make_agent, serve) -> None:
+def test_usage_is_stated_where_the_engine_counts(make_agent: Callable[..., Agent], serve: Serve) -> None:
     engine = HeldEngine()
     engine.gate.set()
     with serve(make_agent(engine)) as client:
@@ -177,13 +178,19 @@ def test_a_call_of_a_model_that_the_catalog_lacks_is_not_changed_but_decided(
     }
 
 
+def called_in(message: ChatCompletionMessage) -> ChatCompletionMessageFunctionToolCall:
+    (called,) = message.tool_calls or []
+    assert isinstance(called, ChatCompletionMessageFunctionToolCall)
+    assert called.type == "function"
+    return called
+
+
 def test_a_tool_is_called_and_its_result_ends_the_turn(official: openai.OpenAI, agent: Agent) -> None:
     messages: list[Any] = [user("pixel art of a fox")]
     answer = official.chat.completions.create(model=MODEL, messages=messages, tools=[TOOL])
     choice = answer.choices[0]
     assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
-    (called,) = choice.message.tool_calls or ()
-    assert called.type == "function"
+    called = called_in(choice.message)
     call = T2ICall.parse(called.function.arguments)
     assert call == agent.call("pixel art of a fox")
     messages += [choice.message, {"role": "tool", "tool_call_id": called.id, "content": "made fox.png"}]
@@ -191,8 +198,7 @@ def test_a_tool_is_called_and_its_result_ends_the_turn(official: openai.OpenAI, 
     assert (ended.finish_reason, T2ICall.parse(ended.message.content or "")) == ("stop", call)
     messages += [ended.message, user("make it landscape")]
     wide = official.chat.completions.create(model=MODEL, messages=messages, tools=[TOOL]).choices[0]
-    (again,) = wide.message.tool_calls or ()
-    assert again.type == "function"
+    again = called_in(wide.message)
     changed = T2ICall.parse(again.function.arguments)
     assert changed.width > changed.height
     assert changed.model == call.model
@@ -206,8 +212,7 @@ def test_arguments_are_those_that_the_tools_schema_names(official: openai.OpenAI
     }
     options: Any = {"tools": [tool], "tool_choice": "required"}
     answer = official.chat.completions.create(model=MODEL, messages=[user("a lake")], **options)
-    (called,) = answer.choices[0].message.tool_calls or ()
-    assert called.type == "function"
+    called = called_in(answer.choices[0].message)
     assert sorted(json.loads(called.function.arguments)) == ["prompt", "width"]
 
 
@@ -235,7 +240,7 @@ def test_an_unknown_model_is_not_found(official: openai.OpenAI) -> None:
         official.chat.completions.create(model="gpt-9", messages=[user("a fox")])
 
 
-def test_images_of_a_message_reach_the_agent(make_agent, serve) -> None:
+def test_images_of_a_message_reach_the_agent(make_agent: Callable[..., Agent], serve: Serve) -> None:
     requests: list[Any] = []
 
     class Looks(Agent):

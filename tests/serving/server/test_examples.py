@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import math
+from typing import Any
 
 import httpx
 import pytest
 from invented_images import STYLES, picture
-from server_runs import ROUTED, error_of
+from server_runs import ROUTED, Serve, error_of
 from stand_ins import ByteIdentifier
 
 from diffagent.agent.agent import Agent
@@ -29,7 +30,7 @@ def encoded(*files: bytes) -> list[str]:
     return [base64.b64encode(file).decode() for file in files]
 
 
-def test_images_are_identified_as_json_and_as_a_form(seeing: Agent, serve) -> None:
+def test_images_are_identified_as_json_and_as_a_form(seeing: Agent, serve: Serve) -> None:
     files = [png("blue"), png("blue", NEW + 1)]
     with serve(seeing) as client:
         plain, other = encoded(*files)
@@ -49,7 +50,9 @@ def test_images_are_identified_as_json_and_as_a_form(seeing: Agent, serve) -> No
     assert body["timings_ms"]["total"] > 0
 
 
-def test_scores_are_numbers_however_improbable_and_unknown_models_are_left_out(agent: Agent, serve) -> None:
+def test_scores_are_numbers_however_improbable_and_unknown_models_are_left_out(
+    agent: Agent, serve: Serve
+) -> None:
     agent.identifier = ByteIdentifier(agent.catalog, 1e-300)  # type: ignore[assignment]
     with serve(agent) as client:
         body = client.post("/v1/identify", json={"images": encoded(png("blue")), "k": 52}).json()
@@ -58,7 +61,7 @@ def test_scores_are_numbers_however_improbable_and_unknown_models_are_left_out(a
     assert scores == pytest.approx([2 * unit, 3 * unit, 4 * unit, 5 * unit, 6 * unit])  # the first it lacks
 
 
-def test_images_and_prompt_choose_together(seeing: Agent, serve) -> None:
+def test_images_and_prompt_choose_together(seeing: Agent, serve: Serve) -> None:
     with serve(seeing) as client:
         for model in STYLES:
             body = client.post("/v1/route", json={"prompt": "a fox", "images": encoded(png(model))}).json()
@@ -69,12 +72,12 @@ def test_images_and_prompt_choose_together(seeing: Agent, serve) -> None:
             assert body["candidates"] == decision.to_dict()["candidates"]
 
 
-def test_what_is_wrong_is_said(seeing: Agent, serve) -> None:
+def test_what_is_wrong_is_said(seeing: Agent, serve: Serve) -> None:
     form = [("images", ("a.png", png("blue"), "image/png"))]
     broken = b"\x89PNG\r\n\x1a\n"
     with serve(seeing) as client:
 
-        def error(**content) -> tuple[int, str, str]:
+        def error(**content: Any) -> tuple[int, str, str]:
             return error_of(client.post("/v1/identify", **content))
 
         assert error(files=form, data={"k": "many"}) == (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from server_runs import Serve
 
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import BadInput
@@ -44,7 +45,7 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def test_any_of_the_keys_opens(agent: Agent, serve, keys: Keys) -> None:
+def test_any_of_the_keys_opens(agent: Agent, serve: Serve, keys: Keys) -> None:
     with serve(agent, keys=keys) as client:
         for key in KEYS:
             assert client.post("/v1/route", json=FOX, headers=bearer(key)).status_code == 200
@@ -94,7 +95,7 @@ def test_a_page_that_resolves_its_name_to_this_machine_gets_nothing(client: http
         assert client.get("/healthz", headers={"Host": host}).status_code == 200
 
 
-def test_foreign_pages_are_refused_unless_they_are_named(agent: Agent, serve) -> None:
+def test_foreign_pages_are_refused_unless_they_are_named(agent: Agent, serve: Serve) -> None:
     friend, foe = {"Origin": "https://friend.example"}, {"Origin": "https://foe.example"}
     with serve(agent, origins=("https://friend.example",)) as client:
         headers = {"Origin": str(client.base_url).rstrip("/")}
@@ -115,7 +116,7 @@ def test_foreign_pages_are_refused_unless_they_are_named(agent: Agent, serve) ->
         ServerConfig(origins=("*",))
 
 
-def test_bodies_have_a_limit_whether_they_state_their_size_or_not(agent: Agent, serve) -> None:
+def test_bodies_have_a_limit_whether_they_state_their_size_or_not(agent: Agent, serve: Serve) -> None:
     with serve(agent, body_bytes=2000) as client:
         large = {"prompt": "x" * 3000}
         assert client.post("/v1/route", json=large).json()["error"]["type"] == "too_large"
@@ -128,14 +129,14 @@ def test_bodies_have_a_limit_whether_they_state_their_size_or_not(agent: Agent, 
         assert client.post("/v1/route", json=FOX).status_code == 200
 
 
-def test_images_have_a_limit(agent: Agent, serve) -> None:
+def test_images_have_a_limit(agent: Agent, serve: Serve) -> None:
     with serve(agent, image_bytes=10) as client:
         answer = client.post("/v1/route", json={"prompt": "a fox", "images": ["iVBORw0KGgoAAAAAAAAA"]})
         assert answer.status_code == 400
         assert "more than 10 bytes" in answer.json()["error"]["message"]
 
 
-def test_a_body_that_does_not_arrive_is_not_waited_for(agent: Agent, serve) -> None:
+def test_a_body_that_does_not_arrive_is_not_waited_for(agent: Agent, serve: Serve) -> None:
     with serve(agent, body_seconds=0.2) as client:
         host, port = client.base_url.host, client.base_url.port
         with socket.create_connection((host, port), timeout=5) as slow:
@@ -152,7 +153,7 @@ def test_other_types_are_refused(client: httpx.Client, kind: str) -> None:
     assert (answer.status_code, answer.json()["error"]["type"]) == (415, "unsupported_media_type")
 
 
-def test_logs_are_json_lines_without_prompts(agent: Agent, serve, logged: io.StringIO) -> None:
+def test_logs_are_json_lines_without_prompts(agent: Agent, serve: Serve, logged: io.StringIO) -> None:
     with serve(agent) as client:
         answer = client.post("/v1/route", json=FOX)
         client.post("/v1/route", json={**FOX, "model": "secret model"})
@@ -167,14 +168,14 @@ def test_logs_are_json_lines_without_prompts(agent: Agent, serve, logged: io.Str
     assert "secret" not in logged.getvalue()
 
 
-def test_logs_have_prompts_where_they_are_asked_for(agent: Agent, serve, logged: io.StringIO) -> None:
+def test_logs_have_prompts_where_they_are_asked_for(agent: Agent, serve: Serve, logged: io.StringIO) -> None:
     with serve(agent, log_prompts=True) as client:
         client.post("/v1/route", json=FOX)
     assert '"prompt": "a very secret fox"' in logged.getvalue()
 
 
 def test_what_breaks_is_logged_by_place_and_not_by_message(
-    agent: Agent, serve, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    agent: Agent, serve: Serve, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a very secret fox")

@@ -89,11 +89,11 @@ def test_no_answer_holds_a_path_of_the_server(kind: type[DiffAgentError]) -> Non
     for folder in folders:
         answer = response_of(fault_of(kind(f"{folder}/secret/catalog.sqlite is damaged: import it again")))
         assert str(folder).encode() not in answer.body
-        assert len(json.loads(answer.body)["error"]["message"]) > 20
+        assert len(json.loads(bytes(answer.body))["error"]["message"]) > 20
 
 
 def test_what_is_not_of_the_server_stays() -> None:
     assert str(fault_of(BadInput("take the call from /v1/route"))) == "take the call from /v1/route"
     message = "http://127.0.0.1:7860/sdapi/v1/txt2img does not answer"
-    assert json.loads(response_of(fault_of(Unreachable(message))).body)["error"]["message"] == message
+    assert json.loads(bytes(response_of(fault_of(Unreachable(message))).body))["error"]["message"] == message
     assert fault_of(OSError(f"{Path.home()}/x")).kind == "internal"

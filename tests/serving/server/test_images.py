@@ -12,7 +12,7 @@ import openai
 import pytest
 from image_servers import FakeA1111, FakeComfyUI, serving
 from PIL import Image
-from server_runs import until
+from server_runs import Serve, until
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.executors import images
@@ -41,7 +41,7 @@ def studio() -> Iterator[Studio]:
 
 
 def test_the_official_client_gets_images_with_their_call(
-    agent: Agent, serve, studio: Studio, tmp_path: Path
+    agent: Agent, serve: Serve, studio: Studio, tmp_path: Path
 ) -> None:
     with serve(agent, target="a1111", target_url=studio.url) as client:
         with openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0) as official:
@@ -71,7 +71,7 @@ def test_the_official_client_gets_images_with_their_call(
 
 
 def test_only_what_the_server_has_is_chosen_and_a_model_may_be_named(
-    agent: Agent, serve, studio: Studio
+    agent: Agent, serve: Serve, studio: Studio
 ) -> None:
     with serve(agent, target="a1111", target_url=studio.url) as client:
         lake = client.post("/v1/images/generations", json={"prompt": "photo of a mountain lake"})
@@ -84,7 +84,7 @@ def test_only_what_the_server_has_is_chosen_and_a_model_may_be_named(
 
 
 def test_a_base_model_that_the_server_lacks_is_replaced_where_its_operator_says_so(
-    agent: Agent, serve, studio: Studio
+    agent: Agent, serve: Serve, studio: Studio
 ) -> None:
     lake = {"prompt": "photo of a mountain lake, SDXL"}
     with serve(agent, target="a1111", target_url=studio.url) as client:
@@ -110,7 +110,7 @@ def test_a_base_model_that_the_server_lacks_is_replaced_where_its_operator_says_
     ],
 )
 def test_what_is_wrong_is_said(
-    agent: Agent, serve, studio: Studio, body: dict[str, object], says: str
+    agent: Agent, serve: Serve, studio: Studio, body: dict[str, object], says: str
 ) -> None:
     with serve(agent, target="a1111", target_url=studio.url) as client:
         answer = client.post("/v1/images/generations", json=body)
@@ -119,7 +119,9 @@ def test_what_is_wrong_is_said(
     assert not [line for line in studio.seen if "txt2img" in line]
 
 
-def test_a_target_that_fails_is_502_and_counted(agent: Agent, serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_that_fails_is_502_and_counted(
+    agent: Agent, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("diffagent.agent.targets.installed_models.BACKOFF", 0.01)
     server = Studio(wrong=lambda number, path: (500, "text/plain", b"broken") if "txt2img" in path else None)
     with serving(server), serve(agent, target="a1111", target_url=server.url) as client:
@@ -147,7 +149,7 @@ class Gallery(FakeComfyUI):
     endless = True
 
 
-def test_a_client_that_leaves_ends_its_job(agent: Agent, serve) -> None:
+def test_a_client_that_leaves_ends_its_job(agent: Agent, serve: Serve) -> None:
     server = Gallery()
     with serving(server), serve(agent, target="comfyui", target_url=server.url) as client:
         with pytest.raises(httpx.ReadTimeout):
@@ -155,7 +157,7 @@ def test_a_client_that_leaves_ends_its_job(agent: Agent, serve) -> None:
         until(lambda: server.interrupted == ["job-1"])
 
 
-def test_a_deadline_ends_the_job(agent: Agent, serve) -> None:
+def test_a_deadline_ends_the_job(agent: Agent, serve: Serve) -> None:
     server = Gallery()
     with (
         serving(server) as url,
@@ -166,7 +168,7 @@ def test_a_deadline_ends_the_job(agent: Agent, serve) -> None:
         assert server.interrupted == ["job-1"]
 
 
-def test_a_client_that_leaves_gives_its_place_back(agent: Agent, serve) -> None:
+def test_a_client_that_leaves_gives_its_place_back(agent: Agent, serve: Serve) -> None:
     server = Studio(wrong=lambda number, path: "hang" if "txt2img" in path else None)
     with serving(server), serve(agent, target="a1111", target_url=server.url, image_jobs=1) as client:
         with pytest.raises(httpx.ReadTimeout):

@@ -10,6 +10,7 @@ import httpx
 import openai
 import pytest
 from image_servers import FakeComfyUI, serving
+from server_runs import Serve
 
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import BadInput
@@ -25,7 +26,9 @@ class Studio(FakeComfyUI):
 
 
 @pytest.fixture
-def client(agent: Agent, serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+def client(
+    agent: Agent, serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[httpx.Client]:
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     with (
         serving(Studio()) as url,
@@ -88,7 +91,7 @@ def test_allowed_tools_are_heard(client: httpx.Client) -> None:
     assert T2ICall.parse(choice["message"]["content"]).model == OIL
 
 
-def test_the_page_says_so(client: httpx.Client, agent: Agent, serve) -> None:
+def test_the_page_says_so(client: httpx.Client, agent: Agent, serve: Serve) -> None:
     assert "installed on this server's ComfyUI" in client.get("/").text
     with serve(agent) as plain:
         assert "installed on" not in plain.get("/").text

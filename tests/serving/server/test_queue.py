@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
-from server_runs import HeldEngine, error_of, until
+from server_runs import HeldEngine, Serve, error_of, until
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.engines import Choice, Writing
+from diffagent.agent.engines import Choice, Prompt, Writing
 from diffagent.data.errors import EngineGone
-from diffagent.serving.server.batch_queue import BatchQueue
+from diffagent.serving.server.batch_queue import BatchQueue, QueuedAnswer
 from diffagent.serving.server.faults import Fault
 
 MakeAgent = Callable[..., Agent]
 
 
-def test_beyond_the_bound_clients_are_sent_away(make_agent: MakeAgent, serve) -> None:
+def has_asked(engine: HeldEngine, number: int) -> bool:
+    return len(engine.asked) == number
+
+
+def test_beyond_the_bound_clients_are_sent_away(make_agent: MakeAgent, serve: Serve) -> None:
     engine = HeldEngine()
     with serve(make_agent(engine), queue=2, batch=1) as client, ThreadPoolExecutor(8) as pool:
 
@@ -40,12 +45,14 @@ def test_beyond_the_bound_clients_are_sent_away(make_agent: MakeAgent, serve) ->
     assert len(engine.threads) == 1
 
 
-def test_a_batch_is_taken_at_once_and_equal_requests_are_decided_once(make_agent: MakeAgent, serve) -> None:
+def test_a_batch_is_taken_at_once_and_equal_requests_are_decided_once(
+    make_agent: MakeAgent, serve: Serve
+) -> None:
     engine = HeldEngine()
     with serve(make_agent(engine), batch=8) as client, ThreadPoolExecutor(8) as pool:
 
         def ask(prompt: str) -> dict[str, object]:
-            return client.post("/v1/route", json={"prompt": prompt}).json()["call"]
+            return dict(client.post("/v1/route", json={"prompt": prompt}).json()["call"])
 
         first = pool.submit(ask, "a castle")
         until(lambda: len(engine.asked) == 1)
@@ -79,7 +86,7 @@ class BatchingEngine(HeldEngine):
 
 
 def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_request(
-    make_agent: MakeAgent, serve
+    make_agent: MakeAgent, serve: Serve
 ) -> None:
     engine = BatchingEngine()
     agent = make_agent(engine)
@@ -91,7 +98,7 @@ def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_reques
         futures = []
         for number in range(4):  # each of four threads waits for the engine
             futures.append(pool.submit(ask, f"fox {number}"))
-            until(lambda number=number: len(engine.asked) == number + 1)
+            until(partial(has_asked, engine, number + 1))
         rest = [pool.submit(ask, prompt) for prompt in ("a lake", "", "a castle")]
         rest.append(pool.submit(ask, "a fox", model="Tiny Pixel"))
         until(lambda: "diffagent_queue_waiting 3.0" in client.get("/metrics").text)
@@ -106,13 +113,14 @@ def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_reques
 
 @pytest.mark.parametrize("kind", [HeldEngine, BatchingEngine])
 def test_an_engine_that_is_gone_is_503_and_asked_again(
-    make_agent: MakeAgent, serve, kind: type[HeldEngine]
+    make_agent: MakeAgent, serve: Serve, kind: type[HeldEngine]
 ) -> None:
-    class Gone(kind):
-        def choose(self, prompt, options, draft=""):
+    class Gone(kind):  # type: ignore[misc, valid-type]
+        def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
             if not self.gate.is_set():
                 raise EngineGone("http://a.example does not answer: is the server up?")
-            return super().choose(prompt, options, draft)
+            scores: list[float] = super().choose(prompt, options, draft)
+            return scores
 
     engine = Gone()
     with serve(make_agent(engine)) as client:
@@ -125,7 +133,7 @@ def test_an_engine_that_is_gone_is_503_and_asked_again(
         assert client.post("/v1/route", json={"prompt": "a fox"}).status_code == 200
 
 
-def test_a_deadline_is_kept_and_what_is_late_is_not_computed(make_agent: MakeAgent, serve) -> None:
+def test_a_deadline_is_kept_and_what_is_late_is_not_computed(make_agent: MakeAgent, serve: Serve) -> None:
     engine = HeldEngine()
     with serve(make_agent(engine), deadline=0.3, batch=1) as client, ThreadPoolExecutor(2) as pool:
         late = list(pool.map(lambda p: client.post("/v1/route", json={"prompt": p}), ["a fox", "a lake"]))
@@ -137,7 +145,7 @@ def test_a_deadline_is_kept_and_what_is_late_is_not_computed(make_agent: MakeAge
     assert engine.prompts[1] == "a castle"
 
 
-def test_a_client_that_leaves_frees_its_place(make_agent: MakeAgent, serve) -> None:
+def test_a_client_that_leaves_frees_its_place(make_agent: MakeAgent, serve: Serve) -> None:
     engine = HeldEngine()
     with serve(make_agent(engine), batch=1) as client, ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/route", json={"prompt": "a castle"})
@@ -155,7 +163,7 @@ def test_a_client_that_leaves_frees_its_place(make_agent: MakeAgent, serve) -> N
         assert metric in client.get("/metrics").text
 
 
-def test_stopping_finishes_what_was_accepted(make_agent: MakeAgent, serve) -> None:
+def test_stopping_finishes_what_was_accepted(make_agent: MakeAgent, serve: Serve) -> None:
     engine = HeldEngine()
     with ThreadPoolExecutor(4) as pool:
         with serve(make_agent(engine), batch=1) as client:
@@ -173,10 +181,10 @@ def test_stopping_finishes_what_was_accepted(make_agent: MakeAgent, serve) -> No
 
 
 def test_an_engine_that_breaks_answers_500_without_its_words_and_goes_on(
-    make_agent: MakeAgent, serve
+    make_agent: MakeAgent, serve: Serve
 ) -> None:
     class Breaks(HeldEngine):
-        def choose(self, prompt, options, draft=""):
+        def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
             if "dragon" in prompt.earlier[0][0]:
                 raise ZeroDivisionError("dragon")
             return super().choose(prompt, options, draft)
@@ -194,7 +202,7 @@ def test_an_engine_that_breaks_answers_500_without_its_words_and_goes_on(
 
 
 def test_work_that_dies_fails_its_batch_and_a_closed_queue_takes_nothing() -> None:
-    def dies(questions):
+    def dies(questions: Iterable[str]) -> Iterator[tuple[str, str]]:
         raise RuntimeError("no memory")
         yield
 
@@ -216,7 +224,7 @@ def test_work_that_dies_fails_its_batch_and_a_closed_queue_takes_nothing() -> No
 def test_one_question_that_breaks_a_batch_leaves_the_others_their_answers() -> None:
     batches: list[list[str]] = []
 
-    def batched(questions):
+    def batched(questions: Iterable[str]) -> Iterator[tuple[str, str]]:
         batch = list(questions)
         batches.append(batch)
         if "dragon" in batch:
@@ -232,6 +240,8 @@ def test_one_question_that_breaks_a_batch_leaves_the_others_their_answers() -> N
         queue.start()
         fox, dragon, lake = await gathered
         await queue.close()
+        assert isinstance(fox, QueuedAnswer)
+        assert isinstance(lake, QueuedAnswer)
         assert (fox.answer, lake.answer) == ("FOX", "LAKE")
         assert isinstance(dragon, ZeroDivisionError)
 

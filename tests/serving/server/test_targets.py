@@ -83,9 +83,10 @@ def test_nearest_replaces_what_a_target_lacks(client: httpx.Client, agent: Agent
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_prompt_is_routed_to_the_request(client: httpx.Client, agent: Agent, target: str) -> None:
     kind = "Checkpoint" if target == "openai" else "LoRA"
-    request = {"prompt": "Ink Fox, a fox, 20 steps", "type": kind, "target": target, "nearest": True}
+    prompt = "Ink Fox, a fox, 20 steps"
+    request = {"prompt": prompt, "type": kind, "target": target, "nearest": True}
     body = client.post("/v1/route", json=request).json()
-    decision = agent.decide(Request.from_prompt(request["prompt"], type=kind, target=target))
+    decision = agent.decide(Request.from_prompt(prompt, type=kind, target=target))
     call = decision.call
     if target != ITSELF:  # a seed is drawn for the request, and is the call's too
         assert call.seed is None

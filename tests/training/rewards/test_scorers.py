@@ -134,7 +134,8 @@ def test_image_reward_equals_its_formula_by_an_independent_forward() -> None:
         assert not unexpected
         assert [name for name in missing if "position_ids" not in name] == []
     words = Words([1, 9, 8, 7, 2])
-    scorer = ImageReward(*parts, words, batch=2)
+    vision, text, head = parts
+    scorer = ImageReward(vision, text, head, words, batch=2)
     images = pictures(3)
     (pixels,) = batches(images, CROPPED.at(SIZE), 8)
     tokens = words([""], padding="max_length", max_length=35)
@@ -151,7 +152,7 @@ def test_pictures_are_cropped_or_padded() -> None:
     assert CROPPED.at(10).square(wide).getextrema() == ((255, 255),) * 3
     framed = FITTED.at(10).square(wide)
     assert framed.size == (10, 10)
-    assert [framed.getpixel((5, y))[0] for y in (0, 1, 3, 6, 8, 9)] == [0, 0, 255, 255, 0, 0]
+    assert [np.asarray(framed)[y, 5, 0] for y in (0, 1, 3, 6, 8, 9)] == [0, 0, 255, 255, 0, 0]
     assert CROPPED.at(2)(Image.new("RGB", (2, 2)))[0, 0, 0].item() == pytest.approx(-0.48145466 / 0.26862954)
     with pytest.raises(BadInput, match="no images to score"):
         next(batches([], CROPPED, 1))

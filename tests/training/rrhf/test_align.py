@@ -156,7 +156,8 @@ def test_the_tuned_model_and_the_reward_are_freed_before_training(
     task: tuple[AlignmentTask, Agent], tmp_path: Path
 ) -> None:
     """Weights of the engine, of its transformers twin and of the reward: a GPU has no room for both."""
-    agent, releases = task[1], []
+    agent = task[1]
+    releases: list[bool] = []
     engine: Any = agent.engine
     references = [weakref.ref(engine._decoder), weakref.ref(engine.plain.model)]
 

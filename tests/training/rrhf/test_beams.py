@@ -10,12 +10,15 @@ import pytest
 from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.beams import diverse_beams, multinomial
 
+Steps = dict[tuple[int, ...], tuple[float, ...]]
+
 
 class Table:
     """log P by the tokens so far; what is not named is impossible."""
 
-    def __init__(self, table: dict[tuple[int, ...], Sequence[float]]) -> None:
-        self.table, self.rows = table, [()]
+    def __init__(self, table: Steps) -> None:
+        self.table = table
+        self.rows: list[tuple[int, ...]] = [()]
 
     def _row(self, tokens: tuple[int, ...]) -> np.ndarray:
         with np.errstate(divide="ignore"):
@@ -29,8 +32,8 @@ class Table:
         return np.stack([self._row(row) for row in self.rows])
 
 
-ONE_STEP = {(): (0.6, 0.3, 0.1)}
-TWO_STEPS = {(): (0.6, 0.4, 0), (0,): (0.5, 0.5, 0), (1,): (0.9, 0.05, 0.05), (2,): (0.2, 0.2, 0.6)}
+ONE_STEP: Steps = {(): (0.6, 0.3, 0.1)}
+TWO_STEPS: Steps = {(): (0.6, 0.4, 0), (0,): (0.5, 0.5, 0), (1,): (0.9, 0.05, 0.05), (2,): (0.2, 0.2, 0.6)}
 
 
 def never(tokens: tuple[int, ...]) -> bool:
@@ -69,11 +72,11 @@ def test_counts_below_one_are_refused() -> None:
 
 
 def test_sampling_follows_the_distribution_and_ends_at_the_end_token() -> None:
-    table = {(): (0.7, 0.3, 0), (0,): (0, 0, 1), (1,): (0, 0, 1)}
+    table: Steps = {(): (0.7, 0.3, 0), (0,): (0, 0, 1), (1,): (0, 0, 1)}
     rng = np.random.default_rng(0)
     samples = [multinomial(Table(table), rng, 1.0, 9, [2]) for _ in range(400)]
     assert set(samples) == {(0,), (1,)}
     assert samples.count((0,)) / 400 == pytest.approx(0.7, abs=0.06)
     cold = [multinomial(Table(table), rng, 0.05, 9, [2]) for _ in range(20)]
     assert set(cold) == {(0,)}
-    assert multinomial(Table(table), rng, 1.0, 1, [2]) in {(0,), (1,)}
+    assert multinomial(Table(table), rng, 1.0, 1, [2]) in [(0,), (1,)]

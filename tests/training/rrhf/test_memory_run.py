@@ -76,7 +76,7 @@ def test_a_model_names_models_from_memory_and_is_aligned_with_what_suits(
         read_config("smollm2-135m-memory"), batch=2, held_out=2, epochs=30,
         learning_rate=3e-3, dtype="float32", save_steps=900, eval_steps=900,
     )  # fmt: skip
-    asking = make_reader(tuned.engine())  # type: ignore[arg-type]
+    asking = make_reader(tuned.engine())
     default = default_card(asking)
     queries = request_queries(graded, asking, config.form, config.k, default, 0)
     assert 0 < len(queries) < len(prompts)  # those of part test are left out

@@ -12,7 +12,9 @@ from diffagent.training.rrhf.loss import response_log_probs, rrhf_loss, token_lo
 LN = {n: math.log(n) for n in (2, 3, 4, 5)}
 
 
-def loss(total: list[float], length: list[int], scores: list[float], query: list[int] | None = None):  # type: ignore[no-untyped-def]
+def loss(
+    total: list[float], length: list[int], scores: list[float], query: list[int] | None = None
+) -> torch.Tensor:
     return rrhf_loss(
         torch.tensor(total, requires_grad=True),
         torch.tensor(length, dtype=torch.float32),

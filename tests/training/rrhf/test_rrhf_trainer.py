@@ -62,7 +62,7 @@ def one_by_one(model: Any, queries: Sequence[ScoredQuery] = tuple(QUERIES)) -> t
     return totals, lengths
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_changes_no_probability(model: Any, side: Any) -> None:
     expected, lengths = one_by_one(model)
@@ -71,7 +71,7 @@ def test_padding_changes_no_probability(model: Any, side: Any) -> None:
     assert length.tolist() == lengths
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def test_a_query_that_is_computed_once_changes_no_probability(model: Any) -> None:
     expected, lengths = one_by_one(model)
     total, length, _ = shared_log_probs(model, collate(QUERIES, pad=3))
@@ -79,7 +79,7 @@ def test_a_query_that_is_computed_once_changes_no_probability(model: Any) -> Non
     assert length.tolist() == lengths
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 @pytest.mark.parametrize("way", [whole_log_probs, shared_log_probs])
 def test_what_is_ranked_may_be_less_than_what_is_learnt(model: Any, way: Any) -> None:
     expected, _ = one_by_one(model)

@@ -87,7 +87,7 @@ def test_drawn_edges_are_the_subjects_and_not_the_papers() -> None:
 
 
 def test_subjects_are_those_that_all_sets_draw() -> None:
-    sets = {
+    sets: dict[str, dict[str, Any]] = {
         "one": {"icons": {"fox": {}, "lamp": {}}, "aliases": {"boat": {"parent": "lamp"}}},
         "two": {"icons": {"fox": {}, "boat": {}, "flag": {}}},
     }
