@@ -65,11 +65,21 @@ def fitting_threads() -> Iterator[None]:
     if free is None or free >= most:
         yield
         return
-    torch.set_num_threads(free)
+    with torch_threads(free):
+        yield
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Torch computes on so many threads inside, and on as many as before behind it."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(most)
+        torch.set_num_threads(before)
 
 
 @contextmanager

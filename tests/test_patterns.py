@@ -20,8 +20,18 @@ import pytest
 import diffagent.agent
 import diffagent.data
 import diffagent.serving
-from diffagent.agent.answering import answer, triggers
-from diffagent.agent.asking import edits, exclusions, language, phrasing, request, technical, wishes
+from diffagent.agent.answering import triggers
+from diffagent.agent.asking import (
+    edits,
+    exclusions,
+    language,
+    phrasing,
+    prompt_line,
+    request,
+    technical,
+    wishes,
+)
+from diffagent.agent.choosing import short_names
 from diffagent.data import prompts
 from diffagent.data.catalog import samples
 from diffagent.data.catalog.texts import about_text
@@ -266,8 +276,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "bare_words": prompts.bare_words,
     "is_sfw": prompts.is_sfw,
     "strip_trigger_words": lambda text: prompts.strip_trigger_words(text, ["ink fox", "a a"]),
-    "short_name": answer.short_name,
-    "wanted": answer.wanted,
+    "short_name": short_names.short_name,
+    "wanted": prompt_line.wanted,
     "judge_image": lambda text: samples.judge_image(image(text), 2),
     "stem": samples.stem,
     "about": lambda text: about_text(item(text), 2),

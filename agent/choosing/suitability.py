@@ -24,9 +24,10 @@ import numpy.typing as npt
 from diffagent.agent.asking.reading import PEOPLE, Reading
 from diffagent.agent.asking.words import words
 from diffagent.agent.choosing.fitted import stored_weights
+from diffagent.agent.choosing.preferences import preferences
 from diffagent.agent.choosing.ranking import greatest, log_sum_exp
 from diffagent.data.attributes import MEDIA, ROLES, Breadth
-from diffagent.data.base_models import USUAL
+from diffagent.data.base_models import side_of
 
 if TYPE_CHECKING:
     from diffagent.agent.choosing.choosing import CardShelf
@@ -44,18 +45,30 @@ LIMIT = 6.0
 """Standardised values at which a feature is clipped: nothing was fitted beyond."""
 CONSTANT = 1e-5
 """The scale below which a feature was constant in the fitted rows, and is ignored."""
+LARGE = 900_000
+"""The least pixels of a base model's own size that make it a large one, such as SDXL."""
 LEAST_LOG = -12.0
 """The lower bound of the prefilter's log-probability."""
 BLOCK = 1 << 17
 """Models scored per block: one product takes some 50 MB."""
 SHORT = 512
 """Models whose logits are computed in double precision: more than are ever shown."""
-_OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
+_OF_BOTH = (
+    "renown",
+    "renowned",
+    "obscure",
+    "preference",
+    "downloads",
+    "caution",
+    "ranked",
+    "ranked_pasted",
+    *MATCHED,
+)
 _OF_CHECKPOINT = (
     "is_checkpoint", "kin", "kin_first", "first", "first_named", "style_named", "style_unnamed", "other_role",
     "broad", "genre", "narrow", "anime_for_other", "photo_for_drawn", "women_for_none",
     "women_for_others", "women_for_women",
-    "nobody_for_people", "people_same", "subject", "special", "unusual_base", "kin_renown", "any_medium",
+    "nobody_for_people", "people_same", "subject", "special", "large_base", "kin_renown", "any_medium",
 )  # fmt: skip
 _OF_LORA = (
     "overlap", "overlap_weight", "overlap_role", "overlap_whole", "overlap_checkpoint",
@@ -181,6 +194,8 @@ class ShelfFacts:
         entries = [(card, card.attributes) for card in shelf.cards]
         self.is_lora = np.array([card.type == "LoRA" for card, _ in entries], bool)
         self.renown = np.array([a.renown if a else 0 for _, a in entries], float)
+        known = preferences()
+        self.preference = np.array([known.get(card.air, 0.0) for card, _ in entries], float)
         self.downloads = np.array([math.log10(1 + card.stats.downloads) for card, _ in entries])
         self.caution = np.array([len(a.caution) if a else 0 for _, a in entries], float)
         self.first = np.array([PLACES[a.media[0]] if a else -1 for _, a in entries], np.int16)
@@ -191,7 +206,8 @@ class ShelfFacts:
         places = {name: place for place, name in enumerate(self.base_models)}
         self.base_model = np.array([places[card.base_model] for card, _ in entries], np.int16)
         """Each entry's index in ``base_models``."""
-        self.unusual_base = (self.base_model != places.get(USUAL.name, -1)).astype(float)
+        large = [side_of(name) ** 2 >= LARGE for name in self.base_models]
+        self.large_base = np.array(large, float)[self.base_model]
         self.read = self.first >= 0
         self.drawn = np.isin(self.first, [MEDIA.index(medium) for medium in DRAWN])
         self.women = np.isin(self.people, [PEOPLE.index("young women"), PEOPLE.index("women")])
@@ -264,6 +280,7 @@ def features(
         "renown": facts.renown,
         "renowned": facts.renown >= 3,
         "obscure": facts.renown < 1,
+        "preference": facts.preference * np.where(lora, 1.0, kin),
         "downloads": facts.downloads,
         "caution": facts.caution,
         "ranked": prior,
@@ -289,7 +306,7 @@ def features(
         "people_same": checkpoint * somebody * (facts.people == PEOPLE.index(reading.people)),
         "subject": checkpoint * np.minimum(subject, 2),
         "special": checkpoint * (1 - nothing),
-        "unusual_base": facts.unusual_base,
+        "large_base": facts.large_base,
         "kin_renown": checkpoint * kin * facts.renown,
         "any_medium": checkpoint * (facts.first == _UNTOLD),
         "evidence": evidence,

@@ -80,14 +80,26 @@ def suitability(
     engine: str,
     llm: str | None,
 ) -> None:
-    """Fit how well models suit plain requests on graded candidates and on orders of them (ten minutes)."""
+    """Fit how well models suit plain requests on graded candidates and on orders of them (ten minutes).
+
+    Writes preferences.json beside it: which models readers like among those that suit alike. With --no-llm
+    the preferences that ship are kept.
+    """
     from diffagent.agent.choosing.choosing import CardShelf
+    from diffagent.agent.choosing.preferences import FILE as PREFERENCES
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.training.fitting.plain_requests import read_graded, shipped_orders
-    from diffagent.training.fitting.suiting import fit, gather, measure, model_reader, rule_reader
+    from diffagent.training.fitting.suiting import (
+        fit,
+        fit_preferences,
+        gather,
+        measure,
+        model_reader,
+        rule_reader,
+    )
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
     ranked = Prefilter.of(opened, TextEncoder.load())
@@ -95,6 +107,11 @@ def suitability(
     reader = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
     graded = [*read_graded(requests), *read_graded(orders or shipped_orders())]
     rows = gather(ranked, graded, progress, reader)
+    if not no_llm:
+        known = fit_preferences([row for row in rows if row.split == "train"])
+        rows = [row.with_preferences(known) for row in rows]
+        rounded = {air: round(value, 3) for air, value in known.items()}
+        out.with_name(PREFERENCES).write_text(json.dumps(rounded, indent=0) + "\n", encoding="utf-8")
     fitted = fit([row for row in rows if row.split == "train"])
     fitted.save(out)
     held_out = [row for row in rows if row.split == "test"]

@@ -8,8 +8,9 @@ must not depend on a reading that is better than the one in serving.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from diffagent.agent.asking import reading
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.agent.choosing.suitability import FEATURES, LIMIT, Floats, Suitability, features
+from diffagent.data.cores import torch_threads
 from diffagent.training.fitting.plain_requests import PLACE, WORTH, PlainRequest
 
 if TYPE_CHECKING:
@@ -27,14 +29,16 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Integers = npt.NDArray[np.int64]
-ORDERED = 3.0
+ORDERED = 9.0
 """The weight of an order in the loss, beside a list of grades: an order tells models of one grade apart."""
+LEAST = 20
+"""The fewest rows of orders of a model with a preference, two a request."""
 
 
 @dataclass(frozen=True)
 class GradedRequest:
-    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n] and, of an
-    order, ``places`` [n] from 1; ``is_strong``: whether the reading is the strong model's."""
+    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n], ``airs`` [n]
+    and, of an order, ``places`` [n] from 1; ``is_strong``: whether the reading is the strong model's."""
 
     features: Floats
     grades: Integers
@@ -42,12 +46,19 @@ class GradedRequest:
     kind: str = ""
     is_strong: bool = False
     places: Integers | None = None
+    airs: tuple[str, ...] = ()
 
     @property
     def worth(self) -> Floats:
         """The worth of each candidate, 0 to 1."""
         worth = np.array(WORTH)[self.grades]
         return worth if self.places is None else worth * PLACE ** (self.places - 1)
+
+    def with_preferences(self, values: Mapping[str, float]) -> GradedRequest:
+        """Returns the row with other preferences, by AIR, among its features."""
+        table = self.features.copy()
+        table[:, FEATURES.index("preference")] = [values.get(air, 0.0) for air in self.airs]
+        return replace(self, features=table)
 
 
 def model_reader(engine: Engine, weight: float, shelf: CardShelf) -> Callable[[str], Reading]:
@@ -82,14 +93,17 @@ def gather(
         candidates = [candidate for candidate in request.candidates if candidate.air in rows_of]
         if not candidates:
             continue
-        at = [rows_of[candidate.air] for candidate in candidates]
+        airs = tuple(candidate.air for candidate in candidates)
+        at = [rows_of[air] for air in airs]
         grades = np.array([candidate.grade for candidate in candidates])
         order = [candidate.place for candidate in candidates if candidate.place is not None]
         places = np.array(order) if order else None
         match, ranked = prefilter.matched(prompt)
         for by, is_strong in ((request.reading, True), (read_prompt(prompt), False)):
             table = features(shelf.facts, by, match, ranked)
-            rows.append(GradedRequest(table[at], grades, request.split, request.kind, is_strong, places))
+            rows.append(
+                GradedRequest(table[at], grades, request.split, request.kind, is_strong, places, airs)
+            )
     return rows
 
 
@@ -98,8 +112,33 @@ def fit(rows: Sequence[GradedRequest], fits: int = 3) -> Suitability:
     return Suitability.average([fit_once(rows, seed=seed) for seed in range(fits)])
 
 
-def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 60, seed: int = 0) -> Suitability:
-    """The suitability of least loss on the rows (Adam, weight decay, batches of 64 requests)."""
+def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 40, seed: int = 0) -> Suitability:
+    """The suitability of least loss on the rows."""
+    return _fit(rows, (), hidden, epochs, seed)[0]
+
+
+def fit_preferences(
+    rows: Sequence[GradedRequest], fits: int = 3, least: int = LEAST, epochs: int = 40
+) -> dict[str, float]:
+    """The preferences of models, by AIR, that stand in at least so many rows of orders.
+
+    They are fitted beside a suitability whose features have none, and averaged over several seeds.
+    """
+    counts = Counter(air for row in rows if row.places is not None for air in row.airs)
+    models = sorted(air for air, count in counts.items() if count >= least)
+    plain = [row.with_preferences({}) for row in rows]
+    values = np.mean([_fit(plain, models, 24, epochs, seed)[1] for seed in range(fits)], axis=0)
+    return dict(zip(models, values.tolist(), strict=True))
+
+
+def _fit(
+    rows: Sequence[GradedRequest], models: Sequence[str], hidden: int, epochs: int, seed: int
+) -> tuple[Suitability, Floats]:
+    """A suitability and a constant for each model, together of least loss (Adam, weight decay, batches of 64
+    requests).
+
+    Runs on one thread: two that share their cores with others take many times as long.
+    """
     import torch
 
     torch.manual_seed(seed)
@@ -111,30 +150,37 @@ def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 60, 
     x = torch.zeros(len(rows), width, len(FEATURES))
     target, real = torch.zeros(len(rows), width), torch.zeros(len(rows), width, dtype=torch.bool)
     weights = torch.tensor([1.0 if row.places is None else ORDERED for row in rows])
+    numbers = {air: number for number, air in enumerate(models)}
+    model = torch.full((len(rows), width), len(models))  # the last: of no preference
     for number, row in enumerate(rows):
         n = len(row.grades)
         x[number, :n] = torch.tensor((row.features - mean) / scale)
         worth = row.worth + 1e-4
         target[number, :n] = torch.tensor(worth / worth.sum())
         real[number, :n] = True
+        if models:
+            model[number, :n] = torch.tensor([numbers.get(air, len(models)) for air in row.airs])
     linear = torch.zeros(len(FEATURES), requires_grad=True)
     first = (0.1 * torch.randn(len(FEATURES), hidden)).requires_grad_()
     bias, out = torch.zeros(hidden, requires_grad=True), (0.1 * torch.randn(hidden)).requires_grad_()
-    adam = torch.optim.AdamW([linear, first, bias, out], lr=1e-2, weight_decay=0.02)
+    constants, none = torch.zeros(len(models), requires_grad=True), torch.zeros(1)
+    adam = torch.optim.AdamW([linear, first, bias, out, constants], lr=1e-2, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, epochs)
-    for _ in range(epochs):
-        for batch in np.array_split(rng.permutation(len(rows)), max(1, len(rows) // 64)):
-            at = torch.tensor(batch)
-            logits = x[at] @ linear + torch.relu(x[at] @ first + bias) @ out
-            logits = logits.masked_fill(~real[at], -1e9)
-            losses = -(target[at] * logits.log_softmax(1)).sum(1)
-            loss = (losses * weights[at]).sum() / weights[at].sum()
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-        schedule.step()
+    with torch_threads(1):
+        for _ in range(epochs):
+            for batch in np.array_split(rng.permutation(len(rows)), max(1, len(rows) // 64)):
+                at = torch.tensor(batch)
+                logits = x[at] @ linear + torch.relu(x[at] @ first + bias) @ out
+                logits = logits + torch.cat((constants, none))[model[at]]
+                logits = logits.masked_fill(~real[at], -1e9)
+                losses = -(target[at] * logits.log_softmax(1)).sum(1)
+                loss = (losses * weights[at]).sum() / weights[at].sum()
+                adam.zero_grad()
+                loss.backward()
+                adam.step()
+            schedule.step()
     fitted = [tensor.detach().double().numpy() for tensor in (linear, first, bias, out)]
-    return Suitability(mean, scale, *fitted)
+    return Suitability(mean, scale, *fitted), constants.detach().double().numpy()
 
 
 def measure(model: Suitability, rows: Sequence[GradedRequest]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from stand_ins import plain_suitability, quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.suitability import FEATURES
 from diffagent.training.fitting.plain_requests import GradedCandidate, PlainRequest
-from diffagent.training.fitting.suiting import GradedRequest, fit, fit_once, gather, measure
+from diffagent.training.fitting.suiting import GradedRequest, fit, fit_once, fit_preferences, gather, measure
 
 PIXELS, OIL, UNKNOWN = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22, 66))
 
@@ -48,7 +48,7 @@ def test_an_order_tells_models_of_one_grade_apart() -> None:
     lists = [graded((0, 3), (1, 3), (2, 1)) for _ in range(8)]
     orders = [replace(row, places=np.array([2, 1, 3])) for row in lists]
     assert list(orders[0].worth) == pytest.approx([0.4, 1, 0.02 * 0.16])
-    first, second, last = fit_once([*lists, *orders], hidden=8, epochs=60)(lists[0].features)
+    first, second, last = fit_once([*lists, *orders], hidden=8, epochs=200)(lists[0].features)
     assert second > first > last
 
 
@@ -58,6 +58,25 @@ def test_an_order_weighs_more_than_a_list_of_grades() -> None:
     for row, gain in ((other_way, 0.0), (order, 0.6)):
         logits = fit_once([one_way, row] * 8, hidden=2, epochs=40)(one_way.features)
         assert logits[1] - logits[0] == pytest.approx(gain, abs=0.1)
+
+
+def test_readers_preferences_tell_models_of_like_features_apart() -> None:
+    """Of three models alike, "b" is liked best and "c" least; "rare" stands in too few orders."""
+    order = replace(graded((0, 3), (0, 3), (0, 3)), places=np.array([2, 1, 3]), airs=("a", "b", "c"))
+    rows = [*[order] * 12, replace(order, airs=("a", "b", "rare"))]
+    known = fit_preferences(rows, fits=2, least=12)
+    assert sorted(known) == ["a", "b", "c"]
+    assert known["b"] > known["a"] > known["c"]
+    row = order.with_preferences(known)
+    assert list(row.features[:, FEATURES.index("preference")]) == [known[air] for air in "abc"]
+    fitted = fit_once([row.with_preferences(known) for row in rows], hidden=4)
+    assert list(np.argsort(fitted(row.features))) == [2, 0, 1]
+
+
+def test_preferences_are_fitted_without_the_ones_before() -> None:
+    order = replace(graded((0, 3), (0, 3)), places=np.array([1, 2]), airs=("a", "b"))
+    before = order.with_preferences({"b": 5.0})
+    assert fit_preferences([before] * 8, fits=1, least=8) == fit_preferences([order] * 8, fits=1, least=8)
 
 
 def test_a_fit_is_the_average_of_several_seeds() -> None:
