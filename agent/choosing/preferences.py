@@ -1,8 +1,9 @@
 """Preferences: how much readers like a model's pictures beside those of models that suit a request alike.
 
 A preference is a logit: of two models with equal features, one whose preference is greater by 1 is liked best
-2.7 times as often. It is fitted with the suitability, on orders of candidates
-(:mod:`diffagent.training.fitting.suiting`), for models that stand in enough of them; others have 0.
+2.7 times as often. A checkpoint's counts as far as its medium is the requested one. Preferences are fitted
+with the suitability, on orders of candidates (:mod:`diffagent.training.fitting.suiting`), for models that
+stand in enough of them; others have 0.
 """
 
 from __future__ import annotations

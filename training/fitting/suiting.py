@@ -57,8 +57,15 @@ class GradedRequest:
     def with_preferences(self, values: Mapping[str, float]) -> GradedRequest:
         """Returns the row with other preferences, by AIR, among its features."""
         table = self.features.copy()
-        table[:, FEATURES.index("preference")] = [values.get(air, 0.0) for air in self.airs]
+        preferences = np.array([values.get(air, 0.0) for air in self.airs])
+        table[:, FEATURES.index("preference")] = preferences * self.kinship
         return replace(self, features=table)
+
+    @property
+    def kinship(self) -> Floats:
+        """How far a preference counts [n]: for a checkpoint as far as its medium is the requested one."""
+        is_checkpoint, kin = (self.features[:, FEATURES.index(name)] for name in ("is_checkpoint", "kin"))
+        return np.where(is_checkpoint > 0, kin, 1.0)
 
 
 def model_reader(engine: Engine, weight: float, shelf: CardShelf) -> Callable[[str], Reading]:
@@ -152,6 +159,7 @@ def _fit(
     weights = torch.tensor([1.0 if row.places is None else ORDERED for row in rows])
     numbers = {air: number for number, air in enumerate(models)}
     model = torch.full((len(rows), width), len(models))  # the last: of no preference
+    kinship = torch.zeros(len(rows), width)
     for number, row in enumerate(rows):
         n = len(row.grades)
         x[number, :n] = torch.tensor((row.features - mean) / scale)
@@ -160,6 +168,7 @@ def _fit(
         real[number, :n] = True
         if models:
             model[number, :n] = torch.tensor([numbers.get(air, len(models)) for air in row.airs])
+            kinship[number, :n] = torch.tensor(row.kinship)
     linear = torch.zeros(len(FEATURES), requires_grad=True)
     first = (0.1 * torch.randn(len(FEATURES), hidden)).requires_grad_()
     bias, out = torch.zeros(hidden, requires_grad=True), (0.1 * torch.randn(hidden)).requires_grad_()
@@ -171,7 +180,7 @@ def _fit(
             for batch in np.array_split(rng.permutation(len(rows)), max(1, len(rows) // 64)):
                 at = torch.tensor(batch)
                 logits = x[at] @ linear + torch.relu(x[at] @ first + bias) @ out
-                logits = logits + torch.cat((constants, none))[model[at]]
+                logits = logits + torch.cat((constants, none))[model[at]] * kinship[at]
                 logits = logits.masked_fill(~real[at], -1e9)
                 losses = -(target[at] * logits.log_softmax(1)).sum(1)
                 loss = (losses * weights[at]).sum() / weights[at].sum()

@@ -11,8 +11,11 @@ import pytest
 from stand_ins import plain_suitability
 
 from diffagent.agent.asking.reading import Reading
+from diffagent.agent.choosing import suitability
 from diffagent.agent.choosing.choosing import CardShelf
+from diffagent.agent.choosing.preferences import preferences
 from diffagent.agent.choosing.suitability import FEATURES, MATCHED, ShelfFacts, Suitability, features
+from diffagent.data.air import AIR
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadCatalog
 from diffagent.data.records import Card, Stats
@@ -52,12 +55,31 @@ def test_a_plain_request_by_hand() -> None:
     assert glamour == {
         "obscure": 1, "downloads": 2, "caution": 1, "ranked": -12, **matched[1],
         "is_checkpoint": 1, "style_unnamed": 1, "genre": 1, "anime_for_other": 1, "women_for_none": 1,
-        "unusual_base": 1,
+        "large_base": 1,
     }  # fmt: skip
     assert washes == {
         "renown": 1, "downloads": 3, "ranked": -3, **matched[2],
         "nothing_read": 1, "style": 1, "lora_similar": 12,
     }  # fmt: skip
+
+
+def test_a_preference_counts_as_far_as_the_medium_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {card.air: value for card, value in zip(CARDS, (0.5, 0.7, -0.25), strict=True)}
+    monkeypatch.setattr(suitability, "preferences", lambda: known)
+    facts = ShelfFacts(CardShelf(CARDS))
+    rows = features(facts, Reading.of("a fox in a field"), COLUMNS, np.zeros(3))
+    assert list(rows[:, FEATURES.index("preference")]) == [0.5, 0, -0.25]  # anime is no kin of photo
+
+
+def test_what_ships_has_preferences() -> None:
+    assert len(preferences()) >= 40
+    assert all(AIR.parse(air) and abs(value) < 5 for air, value in preferences().items())
+
+
+def test_large_base_models_are_told_by_their_size() -> None:
+    names = ("SD 1.4", "SD 2.1", "SDXL 1.0", "Flux.1 D", "SD 1.5")
+    cards = [card(1, "a", base_model=name, role="general", media=["photo"]) for name in names]
+    assert list(ShelfFacts(CardShelf(cards)).large_base) == [0, 0, 1, 1, 0]
 
 
 def test_a_named_medium_and_a_special_style_by_hand() -> None:
@@ -114,7 +136,7 @@ def test_nothing_follows_from_what_was_the_same_in_all_rows() -> None:
 
 
 def test_weights_are_kept(tmp_path: Path) -> None:
-    saved = plain_suitability(kin=0.5, unusual_base=-0.25)
+    saved = plain_suitability(kin=0.5, large_base=-0.25)
     saved.save(tmp_path / "weights.npz")
     loaded = Suitability.load(tmp_path / "weights.npz")
     for name, values in vars(saved).items():
