@@ -316,6 +316,12 @@ _NO_THING = re.compile(
     re.I,
 )
 """Words for what no picture shows."""
+_LABELLED = re.compile(
+    r"(?<![\w-])(?:(?:i |we )?(?:do not|don['’]?t|dont) want|avoid|no|not|without|exclude|leave out|skip)"
+    r" ?: ?(?P<name>[^\W\d_][^.;:!?\n]{1,200})",
+    re.I,
+)
+"""A list behind a label: "don't want: gulls, frames"."""
 MOST = 12
 """The most exclusions that are read."""
 LONGEST = 4000
@@ -387,6 +393,7 @@ def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
     ]
     cuts += [_Cut(hit.start(), hit.start(), (hit["name"],)) for hit in _TAGGED.finditer(text)]
     cuts += [_Cut(*hit.span(), _names(hit["name"])) for hit in _NOT_THAT.finditer(text)]
+    cuts += [_Cut(*hit.span(), _names(hit["name"])) for hit in _LABELLED.finditer(text)]
     cuts += _taken_back(text)
     return cuts[:MOST]
 

@@ -147,3 +147,17 @@ def test_an_order_behind_and_needs_no_comma() -> None:
     assert exclusions("a barn at dusk and please don't add any cars") == ("a barn at dusk", ("cars",))
     sign = "a sign that says look and don't show any fear"
     assert exclusions(sign) == (sign, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "names"),
+    [
+        ("a lighthouse. don't want: sea gulls, blur, frames", "a lighthouse.", ("sea gulls", "blur", "frames")),
+        ("a lighthouse. No: people, boats, text", "a lighthouse.", ("people", "boats", "text")),
+        ("avoid: text, people. a barn owl", "a barn owl", ("text", "people")),
+        ("a sign, house no: 5, ivy", "a sign, house no: 5, ivy", ()),
+        ("a casino: roulette, cards", "a casino: roulette, cards", ()),
+    ],
+)
+def test_a_list_behind_a_label_is_excluded(text: str, rest: str, names: tuple[str, ...]) -> None:
+    assert exclusions(text) == (rest, names)
