@@ -173,7 +173,7 @@ def check_linear(run: Callable[[Any], object], make: Callable[[int], Any], lengt
         if short < FLOOR:
             return
         half, long = seconds(run, make(length // 2), tries), seconds(run, make(2 * length), tries)
-        if max(long / short, short / half) < 3.2 and short < CEILING * length / LENGTH:
+        if max(long / short, short / max(half, FLOOR / 2)) < 3.2 and short < CEILING * length / LENGTH:
             return
     raise AssertionError(f"{half:.3f} s, twice as long {short:.3f} s, four times {long:.3f} s: {where}")
 
