@@ -152,7 +152,11 @@ def test_an_order_behind_and_needs_no_comma() -> None:
 @pytest.mark.parametrize(
     ("text", "rest", "names"),
     [
-        ("a lighthouse. don't want: sea gulls, blur, frames", "a lighthouse.", ("sea gulls", "blur", "frames")),
+        (
+            "a lighthouse. don't want: sea gulls, blur, frames",
+            "a lighthouse.",
+            ("sea gulls", "blur", "frames"),
+        ),
         ("a lighthouse. No: people, boats, text", "a lighthouse.", ("people", "boats", "text")),
         ("avoid: text, people. a barn owl", "a barn owl", ("text", "people")),
         ("a sign, house no: 5, ivy", "a sign, house no: 5, ivy", ()),
