@@ -57,7 +57,7 @@ class GradedRequest:
     def with_preferences(self, values: Mapping[str, float]) -> GradedRequest:
         """Returns the row with other preferences, by AIR, among its features."""
         table = self.features.copy()
-        preferences = np.array([values.get(air, 0.0) for air in self.airs])
+        preferences = np.array([values.get(air, 0.0) for air in self.airs] or [0.0])
         table[:, FEATURES.index("preference")] = preferences * self.kinship
         return replace(self, features=table)
 
@@ -115,8 +115,12 @@ def gather(
 
 
 def fit(rows: Sequence[GradedRequest], fits: int = 3) -> Suitability:
-    """The average of fits with several seeds."""
-    return Suitability.average([fit_once(rows, seed=seed) for seed in range(fits)])
+    """The average of fits with several seeds.
+
+    Each row counts a second time without preferences, as in a catalog whose models nobody has compared.
+    """
+    both = [*rows, *(row.with_preferences({}) for row in rows)]
+    return Suitability.average([fit_once(both, seed=seed) for seed in range(fits)])
 
 
 def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 40, seed: int = 0) -> Suitability:

@@ -86,9 +86,16 @@ def test_preferences_are_fitted_without_the_ones_before() -> None:
 def test_a_fit_is_the_average_of_several_seeds() -> None:
     rows = [graded((0, 0), (1, 1), (2, 2), (3, 3)) for _ in range(4)]
     table = rows[0].features
-    seeds = [fit_once(rows, seed=seed)(table) for seed in range(2)]
+    seeds = [fit_once([*rows, *rows], seed=seed)(table) for seed in range(2)]
     assert not np.allclose(seeds[0], seeds[1])
     np.testing.assert_allclose(fit(rows, fits=2)(table), np.mean(seeds, axis=0))
+
+
+def test_models_without_a_preference_are_fitted_too() -> None:
+    """What is good is told by its features alone where nobody has compared the models."""
+    row = replace(graded((0, 0), (1, 3)), airs=("a", "b")).with_preferences({"b": 1.0})
+    logits = fit([row] * 256, fits=1)(row.with_preferences({}).features)
+    assert logits[1] - logits[0] > 5.5
 
 
 def test_a_rare_feature_keeps_its_whole_range() -> None:
