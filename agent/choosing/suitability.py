@@ -240,6 +240,11 @@ class ShelfFacts:
         return {word: np.array(places, np.int32) for word, places in index.items()}
 
 
+def preference_share(is_checkpoint: Real | Mask, kin: Real) -> Floats:
+    """Returns how far preferences count [M]: a checkpoint's as far as its medium is the requested one."""
+    return np.where(is_checkpoint, kin, 1.0)
+
+
 def features(
     facts: ShelfFacts,
     reading: Reading,
@@ -280,7 +285,7 @@ def features(
         "renown": facts.renown,
         "renowned": facts.renown >= 3,
         "obscure": facts.renown < 1,
-        "preference": facts.preference * np.where(lora, 1.0, kin),
+        "preference": facts.preference * preference_share(checkpoint, kin),
         "downloads": facts.downloads,
         "caution": facts.caution,
         "ranked": prior,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,14 @@ import numpy.typing as npt
 from diffagent.agent.asking import reading
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.choosing import CardShelf
-from diffagent.agent.choosing.suitability import FEATURES, LIMIT, Floats, Suitability, features
+from diffagent.agent.choosing.suitability import (
+    FEATURES,
+    LIMIT,
+    Floats,
+    Suitability,
+    features,
+    preference_share,
+)
 from diffagent.data.cores import torch_threads
 from diffagent.training.fitting.plain_requests import PLACE, WORTH, PlainRequest
 
@@ -31,6 +39,8 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Integers = npt.NDArray[np.int64]
 ORDERED = 9.0
 """The weight of an order in the loss, beside a list of grades: an order tells models of one grade apart."""
+HIDDEN, EPOCHS = 24, 40
+"""Units of the hidden layer, and passes over the rows."""
 LEAST = 20
 """The fewest rows of orders of a model with a preference, two a request."""
 
@@ -58,14 +68,14 @@ class GradedRequest:
         """Returns the row with other preferences, by AIR, among its features."""
         table = self.features.copy()
         preferences = np.array([values.get(air, 0.0) for air in self.airs] or [0.0])
-        table[:, FEATURES.index("preference")] = preferences * self.kinship
+        table[:, FEATURES.index("preference")] = preferences * self.preference_share
         return replace(self, features=table)
 
     @property
-    def kinship(self) -> Floats:
-        """How far a preference counts [n]: for a checkpoint as far as its medium is the requested one."""
+    def preference_share(self) -> Floats:
+        """How far each candidate's preference counts [n]."""
         is_checkpoint, kin = (self.features[:, FEATURES.index(name)] for name in ("is_checkpoint", "kin"))
-        return np.where(is_checkpoint > 0, kin, 1.0)
+        return preference_share(is_checkpoint > 0, kin)
 
 
 def model_reader(engine: Engine, weight: float, shelf: CardShelf) -> Callable[[str], Reading]:
@@ -91,7 +101,11 @@ def gather(
     progress: Progress,
     read_prompt: Callable[[str], Reading] = Reading.of,
 ) -> list[GradedRequest]:
-    """Two rows for each request with candidates in the catalog: by the strong reading and ``read_prompt``."""
+    """Two rows for each request with candidates in the catalog: by the strong reading and ``read_prompt``.
+
+    A prompt that stands in several requests is read once.
+    """
+    read_once = cache(read_prompt)
     shelf = CardShelf(prefilter.cards)
     rows_of = {card.air: number for number, card in enumerate(prefilter.cards)}
     rows = []
@@ -106,7 +120,7 @@ def gather(
         order = [candidate.place for candidate in candidates if candidate.place is not None]
         places = np.array(order) if order else None
         match, ranked = prefilter.matched(prompt)
-        for by, is_strong in ((request.reading, True), (read_prompt(prompt), False)):
+        for by, is_strong in ((request.reading, True), (read_once(prompt), False)):
             table = features(shelf.facts, by, match, ranked)
             rows.append(
                 GradedRequest(table[at], grades, request.split, request.kind, is_strong, places, airs)
@@ -123,14 +137,14 @@ def fit(rows: Sequence[GradedRequest], fits: int = 3) -> Suitability:
     return Suitability.average([fit_once(both, seed=seed) for seed in range(fits)])
 
 
-def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 40, seed: int = 0) -> Suitability:
+def fit_once(
+    rows: Sequence[GradedRequest], hidden: int = HIDDEN, epochs: int = EPOCHS, seed: int = 0
+) -> Suitability:
     """The suitability of least loss on the rows."""
     return _fit(rows, (), hidden, epochs, seed)[0]
 
 
-def fit_preferences(
-    rows: Sequence[GradedRequest], fits: int = 3, least: int = LEAST, epochs: int = 40
-) -> dict[str, float]:
+def fit_preferences(rows: Sequence[GradedRequest], fits: int = 3, least: int = LEAST) -> dict[str, float]:
     """The preferences of models, by AIR, that stand in at least so many rows of orders.
 
     They are fitted beside a suitability whose features have none, and averaged over several seeds.
@@ -138,7 +152,7 @@ def fit_preferences(
     counts = Counter(air for row in rows if row.places is not None for air in row.airs)
     models = sorted(air for air, count in counts.items() if count >= least)
     plain = [row.with_preferences({}) for row in rows]
-    values = np.mean([_fit(plain, models, 24, epochs, seed)[1] for seed in range(fits)], axis=0)
+    values = np.mean([_fit(plain, models, HIDDEN, EPOCHS, seed)[1] for seed in range(fits)], axis=0)
     return dict(zip(models, values.tolist(), strict=True))
 
 
@@ -163,7 +177,7 @@ def _fit(
     weights = torch.tensor([1.0 if row.places is None else ORDERED for row in rows])
     numbers = {air: number for number, air in enumerate(models)}
     model = torch.full((len(rows), width), len(models))  # the last: of no preference
-    kinship = torch.zeros(len(rows), width)
+    share = torch.zeros(len(rows), width)
     for number, row in enumerate(rows):
         n = len(row.grades)
         x[number, :n] = torch.tensor((row.features - mean) / scale)
@@ -172,7 +186,7 @@ def _fit(
         real[number, :n] = True
         if models:
             model[number, :n] = torch.tensor([numbers.get(air, len(models)) for air in row.airs])
-            kinship[number, :n] = torch.tensor(row.kinship)
+            share[number, :n] = torch.tensor(row.preference_share)
     linear = torch.zeros(len(FEATURES), requires_grad=True)
     first = (0.1 * torch.randn(len(FEATURES), hidden)).requires_grad_()
     bias, out = torch.zeros(hidden, requires_grad=True), (0.1 * torch.randn(hidden)).requires_grad_()
@@ -184,7 +198,7 @@ def _fit(
             for batch in np.array_split(rng.permutation(len(rows)), max(1, len(rows) // 64)):
                 at = torch.tensor(batch)
                 logits = x[at] @ linear + torch.relu(x[at] @ first + bias) @ out
-                logits = logits + torch.cat((constants, none))[model[at]] * kinship[at]
+                logits = logits + torch.cat((constants, none))[model[at]] * share[at]
                 logits = logits.masked_fill(~real[at], -1e9)
                 losses = -(target[at] * logits.log_softmax(1)).sum(1)
                 loss = (losses * weights[at]).sum() / weights[at].sum()
