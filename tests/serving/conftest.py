@@ -1,9 +1,10 @@
-"""An agent whose catalog has image specifications."""
+"""Agents that the faces load: a stand-in, and one whose catalog has image specifications."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from invented_images import ColourEncoder, write_manifest
@@ -17,6 +18,20 @@ from diffagent.agent.pmi.feature_cache import EncoderPair
 from diffagent.agent.pmi.identifier import Identifier
 from diffagent.agent.pmi.manifest import read_examples
 from diffagent.data.catalog.catalog import Catalog
+
+
+@pytest.fixture
+def loads(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """``Agent.load`` gives the stand-in agent; what it was called with is noted."""
+    agent = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
+    noted: list[tuple[Any, ...]] = []
+
+    def load(*arguments: Any) -> Agent:
+        noted.append(arguments)
+        return agent
+
+    monkeypatch.setattr(Agent, "load", load)
+    return noted
 
 
 @pytest.fixture

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from stand_ins import RuleEngine
 
-from diffagent.agent.agent import Agent
-from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 from diffagent.serving.commands import defaults
 
+pytestmark = pytest.mark.usefixtures("loads")
 Captured = pytest.CaptureFixture[str]
 
 
@@ -26,20 +22,6 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "settings" / "config.toml"
     monkeypatch.setenv("DIFFAGENT_CONFIG", str(path))
     return path
-
-
-@pytest.fixture(autouse=True)
-def loads(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """``Agent.load`` gives the stand-in agent; what it was called with is noted."""
-    agent = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
-    noted: list[tuple[Any, ...]] = []
-
-    def load(*arguments: Any) -> Agent:
-        noted.append(arguments)
-        return agent
-
-    monkeypatch.setattr(Agent, "load", load)
-    return noted
 
 
 def run(capsys: Captured, *arguments: str) -> tuple[int, str, str]:

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stand_ins import RuleEngine
 
-from diffagent.agent.agent import Agent
-from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 
 Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def loads(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """``Agent.load`` gives the stand-in agent; what it was called with is noted."""
-    agent = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
-    noted: list[tuple[Any, ...]] = []
-
-    def load(*arguments: Any) -> Agent:
-        noted.append(arguments)
-        return agent
-
-    monkeypatch.setattr(Agent, "load", load)
-    return noted
 
 
 def run(capsys: Captured, *arguments: str) -> str:
