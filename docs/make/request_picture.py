@@ -25,7 +25,7 @@ LINE = 21
 BOXES = {"request": (20, 240), "card": (376, 300), "call": (792, 268)}
 """Left edge and width of each box, in pixels."""
 ARROWS = {
-    (262, 374): ("reads what is", "asked for, ranks", "6,284 models"),
+    (262, 374): ("reads what is", "asked for, ranks", "6,290 models"),
     (678, 790): ("takes the", "settings that", "people use"),
 }
 """Left and right end of each arrow, with the words above it."""
