@@ -215,6 +215,11 @@ class Reading:
         return replace(reading, medium="digital painting") if self.medium == "photo" else reading
 
     @property
+    def has_known_medium(self) -> bool:
+        """Whether a character or thing of the request is known to be of its medium."""
+        return self.is_grounded or "medium" in self.known_slots
+
+    @property
     def young_women(self) -> bool:
         """Whether women are asked for, and no others."""
         return self.people in ("young women", "women")

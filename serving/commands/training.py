@@ -82,15 +82,17 @@ def suitability(
 ) -> None:
     """Fit how well models suit plain requests on graded candidates and on orders of them (ten minutes).
 
-    Writes preferences.json beside it: which models readers like among those that suit alike. With --no-llm
-    the preferences that ship are kept.
+    Writes beside it preferences.json, which models readers like among those that suit alike, and media.npz,
+    the likely media of a request. With --no-llm those that ship are kept.
     """
+    from diffagent.agent.choosing import likely_media
     from diffagent.agent.choosing.choosing import CardShelf
     from diffagent.agent.choosing.preferences import FILE as PREFERENCES
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.training.fitting import media
     from diffagent.training.fitting.plain_requests import read_graded, shipped_orders
     from diffagent.training.fitting.suiting import (
         fit,
@@ -102,12 +104,15 @@ def suitability(
     )
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
-    ranked = Prefilter.of(opened, TextEncoder.load())
+    encoder = TextEncoder.load()
+    ranked = Prefilter.of(opened, encoder)
     shelf = CardShelf(ranked.cards)
     reader = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
     graded = [*read_graded(requests), *read_graded(orders or shipped_orders())]
-    rows = gather(ranked, graded, progress, reader)
+    likely, by_prompt = media.fit(graded, encoder)
+    rows = gather(ranked, graded, progress, reader, by_prompt)
     if not no_llm:
+        likely.save(out.with_name(likely_media.FILE))
         known = fit_preferences([row for row in rows if row.split == "train"])
         rows = [row.with_preferences(known) for row in rows]
         rounded = {air: round(value, 3) for air, value in known.items()}

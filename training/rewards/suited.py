@@ -63,7 +63,7 @@ class SuitabilityReward:
     def measure(self, prompt: str, airs: Sequence[str]) -> Floats:
         """The score of each model: [n]."""
         reading = self.readings.get(prompt) or self._shelf.grounded(Reading.of(prompt))
-        table = features(self._shelf.facts, reading, *self.prefilter.matched(prompt))
+        table = features(self._shelf.facts, reading, self.prefilter.match(prompt))
         logits = np.where(self._shelf.choosable, self.suitability(table), UNKNOWN)
         places = [self._places.get(air) for air in airs]
         return np.array([UNKNOWN if place is None else logits[place] for place in places])
