@@ -104,7 +104,7 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.devices import share
-    from diffagent.training.evaluation.studio import Studio
+    from diffagent.training.rewards.studio import Studio
     from diffagent.training.rewards.unified import ImageMetrics
     from diffagent.training.rrhf.align import align
     from diffagent.training.rrhf.collecting import AlignmentTask

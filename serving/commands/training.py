@@ -91,7 +91,7 @@ def suitability(
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.encoders.text_encoder import TextEncoder
-    from diffagent.training.fitting.plain_requests import read_graded, shipped_orders
+    from diffagent.training.corpora.plain_requests import read_graded, shipped_orders
     from diffagent.training.fitting.suiting import (
         fit,
         fit_preferences,
@@ -150,9 +150,9 @@ def talk(chats: Path | None, out: Path) -> None:
 def weights(requests: Path | None, out: Path, **options: Any) -> None:
     """Fit the language model's weights in reading and choice on requests of the align part."""
     from diffagent.agent.agent import Agent
+    from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.fitting.asking_weights import fit
     from diffagent.training.fitting.fusion import save
-    from diffagent.training.fitting.plain_requests import read_graded
 
     agent = Agent.load(**options)
     align = [request for request in read_graded(requests) if request.split == "align"]
@@ -406,8 +406,8 @@ def ablation(
     """Measure what the language model's reading and choice add on graded requests: the agent without each."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.choosing.suitability import Suitability
+    from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.evaluation.ablation import summarise, systems, text
-    from diffagent.training.fitting.plain_requests import read_graded
 
     graded = [request for request in read_graded(requests) if request.split == split]
     refitted = Suitability.load(without) if without is not None else None

@@ -41,7 +41,7 @@ from diffagent.training.smallhub.scorers import SmallScorer, train_scorers
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.studio import Studio
+    from diffagent.training.rewards.studio import Studio
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
@@ -111,7 +111,7 @@ class Story:
     def studio(self, agent: Agent) -> Studio:
         """A studio with the executor of local diffusers on the models' folders."""
         from diffagent.agent.targets.diffusers import LocalDiffusers
-        from diffagent.training.evaluation.studio import Studio
+        from diffagent.training.rewards.studio import Studio
 
         cards = hub.cards()
         folders = {cards[name].air: folder for name, folder in self.models.items()}

@@ -17,7 +17,7 @@ from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.fitting.plain_requests import (
+from diffagent.training.corpora.plain_requests import (
     GradedCandidate,
     PlainRequest,
     choices,
