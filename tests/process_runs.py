@@ -109,9 +109,9 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.training.rrhf.align import align
     from diffagent.training.rrhf.collecting import AlignmentTask
     from diffagent.training.rrhf.config import RRHFConfig
-    from diffagent.training.rrhf.policy import TunedModel
     from diffagent.training.rrhf.queries import default_card, read_queries
     from diffagent.training.sft.recipe import AdapterConfig
+    from diffagent.training.sft.tuned_model import TunedModel
 
     config = RRHFConfig(
         "tiny", k=4, responses=400, diversity=50.0, lora=AdapterConfig(2, 4), batch=1, held_out=2,

@@ -49,7 +49,8 @@ def prefilter(raw: Path, out: Path) -> None:
     from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
-    from diffagent.training.fitting.ranker import FitConfig, fit, gather, queries
+    from diffagent.training.corpora.train_samples import gather
+    from diffagent.training.fitting.ranker import FitConfig, fit, queries
 
     encoder, config = VectorCache(TextEncoder.load()), FitConfig()
     corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
@@ -205,7 +206,7 @@ def fusion(align: Path, out: Path, limit: int, seed: int, **options: Any) -> Non
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.selection import read_pairs, sample
+    from diffagent.training.corpora.held_out_pairs import read_pairs, sample
     from diffagent.training.fitting.fusion import fit_write, save
 
     agent = Agent.load(**options)
@@ -289,13 +290,8 @@ def select(
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.selection import (
-        SelectionOptions,
-        measure,
-        read_pairs,
-        sample,
-        summarise,
-    )
+    from diffagent.training.corpora.held_out_pairs import read_pairs, sample
+    from diffagent.training.evaluation.selection import SelectionOptions, measure, summarise
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     if no_negative:
