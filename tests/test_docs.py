@@ -26,7 +26,8 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog.card_json import card_to_json
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
-from diffagent.serving.cli import COMMANDS, root
+from diffagent.serving.cli import root
+from diffagent.serving.commands.registry import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
