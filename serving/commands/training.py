@@ -49,7 +49,8 @@ def prefilter(raw: Path, out: Path) -> None:
     from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
-    from diffagent.training.fitting.ranker import FitConfig, fit, gather, queries
+    from diffagent.training.corpora.train_samples import gather
+    from diffagent.training.fitting.ranker import FitConfig, fit, queries
 
     encoder, config = VectorCache(TextEncoder.load()), FitConfig()
     corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
@@ -92,8 +93,8 @@ def suitability(
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.training.corpora.plain_requests import read_graded, shipped_orders
     from diffagent.training.fitting import media
-    from diffagent.training.fitting.plain_requests import read_graded, shipped_orders
     from diffagent.training.fitting.suiting import (
         fit,
         fit_preferences,
@@ -155,9 +156,9 @@ def talk(chats: Path | None, out: Path) -> None:
 def weights(requests: Path | None, out: Path, **options: Any) -> None:
     """Fit the language model's weights in reading and choice on requests of the align part."""
     from diffagent.agent.agent import Agent
+    from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.fitting.asking_weights import fit
     from diffagent.training.fitting.fusion import save
-    from diffagent.training.fitting.plain_requests import read_graded
 
     agent = Agent.load(**options)
     align = [request for request in read_graded(requests) if request.split == "align"]
@@ -210,7 +211,7 @@ def fusion(align: Path, out: Path, limit: int, seed: int, **options: Any) -> Non
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.selection import read_pairs, sample
+    from diffagent.training.corpora.held_out_pairs import read_pairs, sample
     from diffagent.training.fitting.fusion import fit_write, save
 
     agent = Agent.load(**options)
@@ -294,13 +295,8 @@ def select(
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.selection import (
-        SelectionOptions,
-        measure,
-        read_pairs,
-        sample,
-        summarise,
-    )
+    from diffagent.training.corpora.held_out_pairs import read_pairs, sample
+    from diffagent.training.evaluation.selection import SelectionOptions, measure, summarise
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     if no_negative:
@@ -411,8 +407,8 @@ def ablation(
     """Measure what the language model's reading and choice add on graded requests: the agent without each."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.choosing.suitability import Suitability
+    from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.evaluation.ablation import summarise, systems, text
-    from diffagent.training.fitting.plain_requests import read_graded
 
     graded = [request for request in read_graded(requests) if request.split == split]
     refitted = Suitability.load(without) if without is not None else None

@@ -16,7 +16,7 @@ from diffagent.agent.answering import choice
 from diffagent.agent.answering.answer import LABELS
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.suitability import features
-from diffagent.training.fitting.plain_requests import WORTH, PlainRequest
+from diffagent.training.corpora.plain_requests import WORTH, PlainRequest
 from diffagent.training.fitting.suiting import model_reader, rule_reader
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from diffagent.agent.choosing.likely_media import Floats, LikelyMedia
 from diffagent.data.attributes import MEDIA
-from diffagent.training.fitting.plain_requests import PlainRequest
+from diffagent.training.corpora.plain_requests import PlainRequest
 
 if TYPE_CHECKING:
     from diffagent.data.encoders.text_encoder import TextEncoder

@@ -29,7 +29,7 @@ from diffagent.agent.choosing.suitability import (
     preference_share,
 )
 from diffagent.data.cores import torch_threads
-from diffagent.training.fitting.plain_requests import PLACE, WORTH, PlainRequest
+from diffagent.training.corpora.plain_requests import PLACE, WORTH, PlainRequest
 
 if TYPE_CHECKING:
     from diffagent.agent.choosing.prefilter import Prefilter

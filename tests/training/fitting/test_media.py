@@ -9,8 +9,8 @@ from graded_requests import request
 from stand_ins import WordEncoder
 
 from diffagent.data.attributes import MEDIA
+from diffagent.training.corpora.plain_requests import PlainRequest
 from diffagent.training.fitting.media import fit
-from diffagent.training.fitting.plain_requests import PlainRequest
 
 OIL, ANIME = MEDIA.index("oil painting"), MEDIA.index("anime")
 

@@ -11,7 +11,7 @@ from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.suitability import FEATURES
-from diffagent.training.fitting.plain_requests import GradedCandidate, PlainRequest
+from diffagent.training.corpora.plain_requests import GradedCandidate, PlainRequest
 from diffagent.training.fitting.suiting import GradedRequest, fit, fit_once, fit_preferences, gather, measure
 
 PIXELS, OIL, UNKNOWN = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22, 66))
