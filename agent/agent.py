@@ -578,6 +578,8 @@ class Agent:
         tables = [features(shelf.facts, variant, matches.text, rows) for variant in readings]
         logits = np.full(len(allow), -np.inf)
         logits[rows] = self.suitability.among(tables) + MARKED * shelf.marked(reading)[rows]
+        if (knowing := shelf.knowing(draft or reading)) is not None and (knowing & allow).any():
+            logits[~knowing] -= MARKED
         return best_candidates(section.cards, logits, None, k)
 
     @property

@@ -83,6 +83,8 @@ def _sentences(
         yield f"{card.name} is made for {'; '.join(about(card))}."
     if carrier is not None:
         yield _carrier(card, carrier)
+    elif basis == "read" and reading.home is not None and reading.is_grounded:
+        yield "No LoRA was added: this checkpoint knows the character that the request names."
     elif basis == "read":
         yield "No LoRA was added: none is needed for what the request names."
     if added:

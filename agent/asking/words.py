@@ -42,10 +42,19 @@ def is_ordinary(word: str) -> bool:
     The list that ships holds words that text about models writes in lower case at least half as often as with
     a capital inside a sentence.
     """
-    return word in _ordinary_words()
+    return word in _listed("ordinary_words.txt")
+
+
+def is_given_name(word: str) -> bool:
+    """Whether a stemmed word is a given name, a place or a thing beside a character's name ("alice",
+    "belfast", "robin"), so that alone it does not name the character.
+
+    A large language model marked them among the characters' names of the catalog that ships.
+    """
+    return word in _listed("given_names.txt")
 
 
 @cache
-def _ordinary_words() -> frozenset[str]:
-    listed = files("diffagent.agent") / "default" / "ordinary_words.txt"
-    return frozenset(listed.read_text("utf-8").split())
+def _listed(name: str) -> frozenset[str]:
+    """Returns the words of a file that ships."""
+    return frozenset((files("diffagent.agent") / "default" / name).read_text("utf-8").split())

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.asking.reading import Reading
-from diffagent.agent.asking.words import FUNCTION_WORDS, is_ordinary, words
+from diffagent.agent.asking.words import FUNCTION_WORDS, is_given_name, is_ordinary, words
 from diffagent.agent.choosing.namesakes import Namesakes
 from diffagent.agent.choosing.particular import Particular
 from diffagent.agent.choosing.phrases import Phrase, Phrases
@@ -50,6 +50,8 @@ NAMED = 3.0
 """The least evidence that a request names a character."""
 PLAIN = 1.5
 """The least evidence for a LoRA where the reading asks for nothing special."""
+FITTING = 0.5
+"""The least kinship of a LoRA's media with the requested one for it to draw that medium."""
 NEAREST = 8
 """The number of LoRAs considered for similarity alone."""
 
@@ -80,6 +82,7 @@ class CardShelf:
     def __init__(self, cards: Sequence[Card]) -> None:
         self.cards = cards
         self.attributes = [card.attributes for card in cards]
+        self._drawing_masks: dict[Medium, npt.NDArray[np.bool_]] = {}
         self._last: tuple[Reading | None, PhraseEvidence] = (None, PhraseEvidence.nothing(0))
         self._last_allowed: tuple[Sequence[Card], npt.NDArray[np.int64]] = ((), np.zeros(0, np.int64))
 
@@ -273,8 +276,41 @@ class CardShelf:
             return reading
         best = self.attributes[max(numbers, key=lambda number: phrases.evidence[number])]
         assert best is not None
-        medium = reading.medium if reading.named_media or best.media[0] == "any" else best.media[0]
+        is_told = reading.named_media or "medium" in reading.known_slots or best.media[0] == "any"
+        medium = reading.medium if is_told else best.media[0]
         return replace(reading, medium=medium, special="character", is_grounded=True)
+
+    def knowing(self, reading: Reading) -> npt.NDArray[np.bool_] | None:
+        """Returns the entries that can draw the character whose name the request has: booleans [M]; None
+        where it names none that a LoRA draws.
+
+        Those are the LoRAs of that name and the checkpoints that know it: of a film all of them, of an anime
+        those that draw anime, of a cartoon those that draw; few know a game's. Where another medium is asked
+        for, they are the LoRAs that draw the character in it, if any, else checkpoints too.
+        """
+        phrases, facts, home = self.evidence_of(reading), self.facts, reading.home
+        is_name = phrases.rare if home is None else phrases.rare | (phrases.evidence >= NAMED)
+        named: npt.NDArray[np.bool_] = is_name & self.choosable & facts.of_role("character")
+        if not named.any():
+            return None
+        if home is None:
+            return named
+        if reading.named_media and reading.medium not in DRAWN:
+            fitting = named & (self.kinship[MEDIA.index(reading.medium)] >= FITTING)
+            if fitting.any():
+                return fitting
+            return named | (~facts.is_lora & self._drawing(home))
+        if home in DRAWN:
+            return named | (~facts.is_lora & facts.drawn)
+        if home in CARTOONS:
+            return named | (~facts.is_lora & self._drawing(home))
+        return named | ~facts.is_lora if home == "photo" else named
+
+    def _drawing(self, home: Medium) -> npt.NDArray[np.bool_]:
+        """Returns the checkpoints that can draw the characters of a medium; cached."""
+        if home not in self._drawing_masks:
+            self._drawing_masks[home] = np.array([self._draws(card, home) for card in self.cards])
+        return self._drawing_masks[home]
 
     def whole_name(self, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
         """Returns the allowed [M] LoRA of a character whose whole name, of two words or more, the request
@@ -307,10 +343,19 @@ class CardShelf:
                 return 0.0, False
             name = set(words(" ".join(purpose.subjects[:1])))
             about = set(words(" ".join(purpose.subjects[1:]))) - name
-            if phrase.place < 0 and not name & set(shared) and set(rare) <= about:
-                return 0.0, False  # a trigger word shared by others of the series
+            if phrase.place < 0 and not name & set(shared) and (reading.home or set(rare) <= about):
+                return 0.0, False  # a trigger word shared by others of the series, or another's name
             own_words = [word for word in rare if word not in about]
-            if whole and _runs(phrase.words, reading.words) and (rare or len(phrase.core) > 1):
+            series = purpose.subjects[1:3]
+            has_series = any(
+                names <= request_words and not all(map(is_ordinary, names))
+                for names in (set(words(text)) for text in series)
+            )
+            is_shared = len(phrase.core) == 1 and is_given_name(phrase.core[0])
+            is_rare = (is_rare and not is_shared) or (whole and has_series)  # "link" beside "zelda"
+            is_turned = len(rare) == len(phrase.core) > 1  # the family name before or behind
+            runs = is_turned or _runs(phrase.words, reading.words)
+            if whole and runs and (rare or has_series or len(phrase.core) > 1):
                 evidence = 3.0
             elif (
                 own_words
@@ -322,8 +367,7 @@ class CardShelf:
                 return 0.0, False
             if (len(phrase.core) < 2 or not whole) and self._namesakes.is_other(phrase.card, shared, reading):
                 return 0.0, False
-            series = purpose.subjects[1:3]
-            return evidence + 0.6 * any(set(words(text)) <= request_words for text in series), is_rare
+            return evidence + 0.6 * has_series, is_rare
         if purpose.role == "style":
             if set(phrase.core) <= reading.familiar:  # the subject does not tell the style
                 return 0.0, False

@@ -258,6 +258,47 @@ def test_a_namesake_is_not_the_character(prompt: str, numbers: list[int]) -> Non
     assert np.flatnonzero(evidence >= 2).tolist() == numbers
 
 
+KNOWING = CardShelf(
+    [
+        figure(1, "Raiden Shogun", "genshin impact"),
+        figure(2, "Liliana", "fantasy heroine", needed=["raiden shogun"]),  # another by that trigger word
+        figure(3, "Zorblax", "quorl saga"),
+        figure(4, "Alice", "quorl saga"),
+        figure(5, "Sage", "valorant"),
+        figure(6, "Darth Vader", "star wars"),
+        figure(7, "Misakino Kukuru", "aquatope"),
+        card(10, "Camera", role="general", media=["photo"], breadth="broad"),
+        card(11, "Drawer", role="general", media=["anime"], breadth="broad"),
+        card(12, "All Media", role="general", media=["photo", "illustration"], breadth="broad"),
+        card(13, "Raiden Photos", "LoRA", "Draws the figure.", role="character", media=["photo"],
+             subjects=["raiden shogun", "genshin impact"], breadth="narrow"),
+        *(card(100 + n, f"Concept {n}", "LoRA", role="concept") for n in range(800)),
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        ("Raiden Shogun drinking tea", {"Raiden Shogun", "Raiden Photos", "Drawer"}),
+        ("photo of Raiden Shogun in a cafe", {"Raiden Photos"}),
+        ("Zorblax drinking tea", {"Zorblax"}),  # nobody else knows it
+        ("Kukuru Misakino feeding penguins", {"Misakino Kukuru"}),
+        ("Sage (valorant) watering her tomatoes", {"Sage"}),  # a game's, which few know
+        ("darth vader walking four dogs", {"Darth Vader", "Camera", "Drawer", "All Media"}),
+        ("alice with a teapot", None),  # a given name
+        ("Alice of the Quorl Saga with a teapot", {"Alice"}),
+        ("a fox in the snow", None),
+    ],
+)
+def test_who_can_draw_a_named_character(prompt: str, names: set[str] | None) -> None:
+    knowing = KNOWING.knowing(KNOWING.grounded(Reading.of(prompt)))
+    if knowing is None:
+        assert names is None
+    else:
+        assert {KNOWING.cards[number].name for number in np.flatnonzero(knowing)} == names
+
+
 def test_a_style_runs_on_what_knows_the_character() -> None:
     style = card(20, "Wash", "LoRA", role="style", media=["watercolor"], carrier="Plain Camera")
     shelf = CardShelf([*CARDS, style])
