@@ -265,8 +265,8 @@ class Agent:
             if wishes.is_fast:
                 allow = _fast(allow, section, notes)
             if section.shelf.is_read and identification is None and (allow & choosable).any():
-                columns, ranked = prefilter.matched(wishes.prompt, wishes.negative_prompt)
-                matches = Matches(allow & choosable, columns, ranked)
+                text = prefilter.match(wishes.prompt, wishes.negative_prompt)
+                matches = Matches(allow & choosable, text)
                 candidates = (
                     []
                     if self.fusion.reading_weight
@@ -571,13 +571,11 @@ class Agent:
         """Returns the best k allowed models by suitability to a reading and to the rules' draft."""
         readings = [reading] if draft is None or draft == reading else [reading, draft]
         shelf = section.shelf
-        masks = [shelf.in_question(variant, matches.columns[:, 0]) for variant in readings]
+        masks = [shelf.in_question(variant, matches.text.columns[:, 0]) for variant in readings]
         off = [shelf.particular.off(variant) & ~shelf.marked(variant) for variant in readings]
         allow = matches.allow & np.where(shelf.facts.is_lora, np.any(masks, axis=0), ~np.all(off, axis=0))
         rows = np.flatnonzero(allow if allow.any() else matches.allow)
-        tables = [
-            features(shelf.facts, variant, matches.columns, matches.ranked, rows) for variant in readings
-        ]
+        tables = [features(shelf.facts, variant, matches.text, rows) for variant in readings]
         logits = np.full(len(allow), -np.inf)
         logits[rows] = self.suitability.among(tables) + MARKED * shelf.marked(reading)[rows]
         return best_candidates(section.cards, logits, None, k)

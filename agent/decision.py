@@ -16,6 +16,7 @@ from diffagent.agent.asking.request import Request
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.choosing.scope import ChoiceScope
+from diffagent.agent.choosing.suitability import TextMatch
 from diffagent.data.air import AIR
 from diffagent.data.records import Card, T2ICall
 
@@ -74,12 +75,11 @@ class Decision:
 
 @dataclass(frozen=True)
 class Matches:
-    """Matches of M entries with a request, independent of its reading: ``allow`` booleans [M], ``columns``
-    [M, 6] and ``ranked`` [M] of :meth:`~diffagent.agent.choosing.prefilter.Prefilter.matched`."""
+    """Matches of M entries with a request, independent of its reading: ``allow`` booleans [M], and what its
+    ``text`` tells of them."""
 
     allow: npt.NDArray[np.bool_]
-    columns: npt.NDArray[np.float32]
-    ranked: npt.NDArray[np.float32]
+    text: TextMatch
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ A first word that is not a command begins a prompt: ``diffagent "A cute happy co
 
 from __future__ import annotations
 
-import importlib
 import logging
 import sys
 from collections.abc import Sequence
@@ -15,29 +14,7 @@ from typing import Any
 import click
 
 from diffagent.data.errors import DiffAgentError
-
-COMMANDS: dict[str, tuple[str, str]] = {
-    "call": (
-        "diffagent.serving.commands.call:call",
-        "Turn a prompt into one T2I call (the default command).",
-    ),
-    "mcp": ("diffagent.serving.commands.mcp:mcp", "Serve the agent's tools to an MCP client (stdio)."),
-    "route": ("diffagent.serving.commands.route:route", "Turn a file of prompts into a file of calls."),
-    "generate": (
-        "diffagent.serving.commands.generate:generate",
-        "Execute a call: images from an API or from here.",
-    ),
-    "read": ("diffagent.serving.commands.read:read", "Print the call that made a picture."),
-    "serve": ("diffagent.serving.commands.serve:serve", "Answer over HTTP: our API, OpenAI's, and a page."),
-    "catalog": ("diffagent.serving.commands.catalog:catalog", "List, search, show, add and import models."),
-    "library": ("diffagent.serving.commands.library:library", "Make your own model files the catalog."),
-    "config": ("diffagent.serving.commands.config:config", "Show and set the defaults of options."),
-    "pmi": ("diffagent.serving.commands.pmi:pmi", "Identify models by example images."),
-    "data": ("diffagent.serving.commands.data:data", "Crawl model hubs, describe models and build DABench."),
-    "train": ("diffagent.serving.commands.training:train", "Fit what the agent decides with."),
-    "eval": ("diffagent.serving.commands.training:evaluate", "Measure accuracy on held-out data."),
-    "bench": ("diffagent.serving.commands.bench:bench", "Measure speed, each figure beside its baseline."),
-}
+from diffagent.serving.commands.registry import COMMANDS, load_command
 
 
 class LazyRoot(click.Group):
@@ -70,14 +47,6 @@ class LazyRoot(click.Group):
         if args and args[0].startswith("-") and args[0] not in flags:
             args = ["call", *args]  # diffagent --base-model sdxl "a corgi"
         return super().parse_args(ctx, args)
-
-
-def load_command(name: str) -> click.Command:
-    """The command of a name, imported from its module."""
-    module, _, attribute = COMMANDS[name][0].partition(":")
-    command = getattr(importlib.import_module(module), attribute)
-    assert isinstance(command, click.Command)
-    return command
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from diffagent.training.fitting.plain_requests import GradedCandidate, PlainRequest
+from diffagent.training.corpora.plain_requests import GradedCandidate, PlainRequest
 
 PIXELS, OIL, XL = (
     "urn:air:sd1:checkpoint:civitai:11@12",

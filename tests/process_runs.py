@@ -104,14 +104,14 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.devices import share
-    from diffagent.training.evaluation.studio import Studio
+    from diffagent.training.rewards.studio import Studio
     from diffagent.training.rewards.unified import ImageMetrics
     from diffagent.training.rrhf.align import align
     from diffagent.training.rrhf.collecting import AlignmentTask
     from diffagent.training.rrhf.config import RRHFConfig
-    from diffagent.training.rrhf.policy import TunedModel
     from diffagent.training.rrhf.queries import default_card, read_queries
     from diffagent.training.sft.recipe import AdapterConfig
+    from diffagent.training.sft.tuned_model import TunedModel
 
     config = RRHFConfig(
         "tiny", k=4, responses=400, diversity=50.0, lora=AdapterConfig(2, 4), batch=1, held_out=2,

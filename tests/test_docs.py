@@ -26,11 +26,18 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog.card_json import card_to_json
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
-from diffagent.serving.cli import COMMANDS, root
+from diffagent.serving.cli import root
+from diffagent.serving.commands.registry import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+EXAMPLES = ROOT / "examples"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.rglob("*.md")),
+    *sorted(EXAMPLES.rglob("*.md")),
+]
 FLOORS = ("data", "agent", "training", "serving")
 RUN = ("list", "search", "show", "stats")
 """Subcommands of ``diffagent catalog`` whose examples are run, not only parsed."""
@@ -129,7 +136,7 @@ def test_shown_commands_are_what_the_command_line_takes(
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_shown_scripts_exist(page: Path) -> None:
-    for script in re.findall(r"\bpython ((?:tests|docs)/\S+\.py)", page.read_text("utf-8")):
+    for script in re.findall(r"\bpython ((?:tests|docs|examples)/\S+\.py)", page.read_text("utf-8")):
         assert (ROOT / script).is_file(), script
 
 
@@ -165,6 +172,13 @@ def test_every_page_is_listed() -> None:
     assert {page.removeprefix("results/") for page in pages} <= {
         link.removeprefix("results/") for link in links
     }
+
+
+def test_every_example_is_listed_and_shown() -> None:
+    listed = set(re.findall(r"\]\(([\w/.-]+/README\.md)", read("examples/README.md")))
+    assert {f"{folder.name}/README.md" for folder in EXAMPLES.iterdir() if folder.is_dir()} <= listed
+    for script in EXAMPLES.rglob("*.py"):
+        assert f"python {name_of(script)}" in (script.parent / "README.md").read_text("utf-8")
 
 
 def test_the_command_reference_is_up_to_date() -> None:

@@ -64,6 +64,13 @@ _FIRST = re.compile(
 _NOTHING = frozenset(("else", "anything else", "more", "it", "them", "that", "this", "me", "u", "you"))
 _NAMING = re.compile(r"\b(?!(?:an|the|my|of|in|on|at|to|it|is)\b)[^\W_]{2,}", re.I)
 """A word that may name what is to be seen."""
+_THING = re.compile(
+    r"(?!(?:cheers|ta|bye|anyway|anyways|ok|okay|hmm+|sorry|morning|evening|lol|haha|yes|no|wow|right|well|so|"
+    r"nothing|whatever|surprise|help|regards|best|merci|danke|gracias|cool|great|nice|perfect|done|ciao)\b)"
+    r"(?:(?:an?|the|some) )?[^\W\d_]{3,}(?: [^\W\d_]{3,})?[.!]?",
+    re.I,
+)
+"""A sentence that is only the name of a thing."""
 _LEAD = re.compile(
     r"\A(?:\s|[,;:.!?–—-]|(?:and|but|so|or|also|then|because|anyway|with|of|that into|this into|it into|"
     r"to be|is|u+h+m*)\b(?=\s))+",
@@ -131,7 +138,10 @@ def chat_parts(text: str, rest: str) -> ChatParts | None:
     cut_words, lean = frozenset[int](), 0.0
     if len(words) < LONG:
         cut_words, lean = _missing_words([text[word.start : word.end] for word in words], rest), LEAN
-    pieces = _whole_foreign_clauses(text, _with_cuts(text, words, tagger()(text, lean), cut_words))
+    pieces = tagger()(text, lean)
+    if len(words) < LONG:
+        pieces = [_as_subject(text, piece) for piece in pieces]
+    pieces = _whole_foreign_clauses(text, _with_cuts(text, words, pieces, cut_words))
     other_words = {
         number
         for number, word in enumerate(words)
@@ -206,6 +216,14 @@ def _missing_words(words: Sequence[str], rest: str) -> frozenset[int]:
     return frozenset(range(len(words))) - {
         position for block in blocks for position in range(block.a, block.a + block.size)
     }
+
+
+def _as_subject(text: str, piece: Piece) -> Piece:
+    """The piece; talk that is only a thing's name, as a sentence, belongs to the picture: "Jellyfish."."""
+    before, words = text[: piece.start].rstrip(), text[piece.start : piece.end]
+    is_sentence = (not before or before[-1] in ".!?\n") and (words[-1] in ".!" or piece.end == len(text))
+    is_name = is_sentence and _THING.fullmatch(words) and not _SPEECH.search(words)
+    return replace(piece, kind="picture") if piece.kind == "talk" and is_name else piece
 
 
 def _whole_foreign_clauses(text: str, pieces: list[Piece]) -> list[Piece]:

@@ -371,6 +371,17 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     return (rest if re.search(r"\w", rest) else text), names
 
 
+def labelled_exclusions(text: str) -> tuple[str, tuple[str, ...]]:
+    """Returns the text without lists of exclusions behind a label ("don't want: gulls, frames"), and their
+    names; the text unchanged where it has none or nothing else."""
+    hits = [hit for hit in _LABELLED.finditer(masked(text)) if _names(hit["name"])][:MOST]
+    rest = without(text, [hit.span() for hit in hits])
+    if not hits or not re.search(r"\w", rest):
+        return text, ()
+    names = (name for hit in hits for name in _names(hit["name"]) if not _NO_THING.search(name))
+    return rest, tuple(dict.fromkeys(names))
+
+
 def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
     """The cuts of whole phrases: "leave the dog out", "nothing with wings", "not at night"."""
     cuts = [
@@ -393,7 +404,6 @@ def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
     ]
     cuts += [_Cut(hit.start(), hit.start(), (hit["name"],)) for hit in _TAGGED.finditer(text)]
     cuts += [_Cut(*hit.span(), _names(hit["name"])) for hit in _NOT_THAT.finditer(text)]
-    cuts += [_Cut(*hit.span(), _names(hit["name"])) for hit in _LABELLED.finditer(text)]
     cuts += _taken_back(text)
     return cuts[:MOST]
 

@@ -20,7 +20,7 @@ from diffagent.agent.asking.chatting import LONG, chat_parts
 from diffagent.agent.asking.corrections import corrections
 from diffagent.agent.asking.counts import PICTURE, UNLIKE, number, split_count
 from diffagent.agent.asking.cutting import has_words, masked, without
-from diffagent.agent.asking.exclusions import LONGEST, exclusions
+from diffagent.agent.asking.exclusions import LONGEST, exclusions, labelled_exclusions
 from diffagent.agent.asking.flags import flags
 from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
 from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
@@ -166,10 +166,13 @@ def phrasing(text: str) -> Phrasing:
     rest, lead = split_lead(text)
     rest, models = split_model_talk(rest)
     models = [lead, *models] if lead else models
+    rest, names = labelled_exclusions(rest)
     rest, second_thoughts = corrections(_WITH_IT.sub("", rest) if models else rest)
     parts = _phrasing(rest)
     cut_notes = [_cut_note(words) for words in (*models, *second_thoughts)]
-    return replace(parts, notes=(*cut_notes, *parts.notes)) if cut_notes else parts
+    moved_notes = [MOVED.format(name=name) for name in names if name not in parts.avoid]
+    avoid = tuple(dict.fromkeys((*parts.avoid, *names)))
+    return replace(parts, avoid=avoid, notes=(*cut_notes, *parts.notes, *moved_notes))
 
 
 def _cut_note(words: str) -> str:

@@ -54,11 +54,11 @@ Slots of known characters are nearly certain, whatever the language model says: 
 characters, and is as sure where it errs (measured on the align part of the training requests).
 """
 
-_FLAT: frozenset[Medium] = frozenset(
-    ("digital painting", "oil painting", "watercolor", "pastel", "fine art", "illustration", "pencil sketch",
-     "line art", "woodcut", "ink", "ukiyo-e")
+_EXCLUDING: frozenset[Medium] = frozenset(
+    ("photo", "analog photo", "digital painting", "oil painting", "watercolor", "pastel", "fine art",
+     "illustration", "pencil sketch", "line art", "woodcut", "ink", "ukiyo-e")
 )  # fmt: skip
-"""Media drawn or painted on paper or canvas: their name excludes all media but their kin."""
+"""Photos, and media drawn or painted on paper or canvas: their name excludes all media but their kin."""
 FAR = 0.3
 """The least kinship of media that such a name does not exclude."""
 NEAR = 0.4
@@ -215,6 +215,11 @@ class Reading:
         return replace(reading, medium="digital painting") if self.medium == "photo" else reading
 
     @property
+    def has_known_medium(self) -> bool:
+        """Whether a character or thing of the request is known to be of its medium."""
+        return self.is_grounded or "medium" in self.known_slots
+
+    @property
     def young_women(self) -> bool:
         """Whether women are asked for, and no others."""
         return self.people in ("young women", "women")
@@ -255,10 +260,10 @@ class Reading:
 def _barred(
     medium: Medium, named_media: Sequence[Medium], thing_media: Sequence[Medium]
 ) -> frozenset[Medium]:
-    """The media that a request excludes: those not akin to a drawing or painting that it names; the medium of
-    a thing in the picture, and its kin."""
+    """The media that a request excludes: those not akin to a photo, drawing or painting that it names; the
+    medium of a thing in the picture, and its kin."""
     barred = {other for thing in thing_media for other in MEDIA if kinship(thing, other) >= NEAR}
-    if named_media and medium in _FLAT:
+    if named_media and medium in _EXCLUDING:
         barred |= {other for other in MEDIA if max(kinship(medium, other), kinship(other, medium)) < FAR}
     return frozenset(barred - {medium, *named_media})
 

@@ -20,9 +20,10 @@ import numpy.typing as npt
 from diffagent.agent.choosing.fitted import stored_weights
 from diffagent.agent.choosing.gathering import CatalogTerms, gather
 from diffagent.agent.choosing.kept_index import LARGE, KeptIndex
+from diffagent.agent.choosing.likely_media import LikelyMedia
 from diffagent.agent.choosing.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.choosing.ranking import greatest, log_sum_exp
-from diffagent.agent.choosing.suitability import MATCHED
+from diffagent.agent.choosing.suitability import MATCHED, TextMatch
 from diffagent.agent.choosing.term_lists import TermIndex
 from diffagent.agent.choosing.whitening import WhitenedSpace
 from diffagent.data.catalog.catalog import ALL, Filter
@@ -174,15 +175,21 @@ class Prefilter:
         with one_numpy_thread():
             return self.ranker(self.matcher.features(requirement))
 
-    def matched(
-        self, prompt: str, negative: str = "", columns: Sequence[str] = MATCHED
-    ) -> tuple[Floats, Floats]:
-        """Returns columns of the matcher's features for a prompt, float32 [M, len(columns)], and the ranker's
-        log-probabilities [M] from all features."""
-        at = [FEATURES.index(name) for name in columns]
+    @cached_property
+    def likely_media(self) -> LikelyMedia | None:
+        """The fit of the likely media; None where it is of another encoder."""
+        return LikelyMedia.fitted_with(self.encoder)
+
+    def match(self, prompt: str, negative: str = "") -> TextMatch:
+        """Returns what a prompt tells of every model: the suitability's columns of the matcher's features,
+        the ranker's log-probabilities from all of them, and the likely media."""
+        at = [FEATURES.index(name) for name in MATCHED]
+        requirement = self.require(prompt, negative)
+        media = self.likely_media
         with one_numpy_thread():
-            table = self.matcher.features(self.require(prompt, negative))
-            return table[:, at], self.ranker(table)
+            table = self.matcher.features(requirement)
+            likely = media(requirement.embedding) if media else None
+            return TextMatch(table[:, at], self.ranker(table), likely)
 
     def rank(
         self,

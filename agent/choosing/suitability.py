@@ -69,6 +69,7 @@ _OF_CHECKPOINT = (
     "broad", "genre", "narrow", "anime_for_other", "photo_for_drawn", "women_for_none",
     "women_for_others", "women_for_women",
     "nobody_for_people", "people_same", "subject", "special", "large_base", "kin_renown", "any_medium",
+    "likely_kin",
 )  # fmt: skip
 _OF_LORA = (
     "overlap", "overlap_weight", "overlap_role", "overlap_whole", "overlap_checkpoint",
@@ -83,6 +84,17 @@ _REAL = [MEDIA.index(medium) for medium in ("photo", "analog photo")]
 _UNTOLD = MEDIA.index("any")
 PLACES = {medium: place for place, medium in enumerate(MEDIA)}
 BREADTHS: tuple[Breadth, ...] = get_args(Breadth)
+
+
+@dataclass(frozen=True)
+class TextMatch:
+    """What a request's text tells of M models, whatever its reading: ``columns`` float32 [M, 6], those of
+    :data:`MATCHED`; ``ranked`` float32 [M], the prefilter's log-probabilities; ``media`` [media], the
+    probability of each medium (None: unknown, and the reading's counts alone)."""
+
+    columns: Real
+    ranked: Real
+    media: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -240,16 +252,16 @@ class ShelfFacts:
         return {word: np.array(places, np.int32) for word, places in index.items()}
 
 
-def preference_share(is_checkpoint: Real | Mask, kin: Real) -> Floats:
-    """Returns how far preferences count [M]: a checkpoint's as far as its medium is the requested one."""
-    return np.where(is_checkpoint, kin, 1.0)
+def preference_share(is_checkpoint: Real | Mask, kin: Real, likely_kin: Real) -> Floats:
+    """Returns how far preferences count [M]: a checkpoint's as far as its media are the requested one, as
+    read and as is likely."""
+    return np.where(is_checkpoint, (kin + likely_kin) / 2, 1.0)
 
 
 def features(
     facts: ShelfFacts,
     reading: Reading,
-    matched: Real,
-    ranked: Real,
+    match: TextMatch,
     rows: npt.NDArray[np.int64] | None = None,
 ) -> Floats:
     """Returns the features of each model for a request's reading: [M, F]; with ``rows``: [len(rows), F].
@@ -257,19 +269,21 @@ def features(
     Args:
         facts: the catalog's facts.
         reading: the request's reading.
-        matched: [M, 6], the columns :data:`MATCHED`.
-        ranked: [M], the prefilter's log-probabilities.
+        match: what its text tells.
+        rows: the models; default: all.
     """
     shelf, phrases = facts.shelf, facts.shelf.evidence_of(reading)
     medium = MEDIA.index(reading.medium)
+    matched, ranked = match.columns, match.ranked
     subject = np.zeros(len(ranked))
     for word in set(reading.words):
         if (places := facts.subjects.get(word)) is not None and not shelf.is_function(word):
             subject[places] += 1
     kin, marked = shelf.kinship[medium], shelf.marked(reading)
+    likely = kin if match.media is None or reading.has_known_medium else match.media @ shelf.kinship
     if rows is not None:
         facts, phrases = facts.only(rows), phrases.only(rows)
-        kin, marked, subject = kin[rows], marked[rows], subject[rows]
+        kin, likely, marked, subject = kin[rows], likely[rows], marked[rows], subject[rows]
         matched, ranked = matched[rows], ranked[rows]
     evidence = phrases.evidence
     checkpoint, lora = ~facts.is_lora, facts.is_lora
@@ -285,7 +299,7 @@ def features(
         "renown": facts.renown,
         "renowned": facts.renown >= 3,
         "obscure": facts.renown < 1,
-        "preference": facts.preference * preference_share(checkpoint, kin),
+        "preference": facts.preference * preference_share(checkpoint, kin, likely),
         "downloads": facts.downloads,
         "caution": facts.caution,
         "ranked": prior,
@@ -314,6 +328,7 @@ def features(
         "large_base": facts.large_base,
         "kin_renown": checkpoint * kin * facts.renown,
         "any_medium": checkpoint * (facts.first == _UNTOLD),
+        "likely_kin": checkpoint * likely,
         "evidence": evidence,
         "faint": lora * (evidence > 0),
         "strong": lora * (evidence >= 2.5),

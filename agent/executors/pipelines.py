@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent.data.devices import own_device
-from diffagent.data.errors import JobFailed, MissingWeights
+from diffagent.data.errors import JobFailed, MissingWeights, Refused
 
 if TYPE_CHECKING:
     import torch
@@ -136,11 +136,19 @@ def _opening(absent: str, wrong: str) -> Iterator[None]:
     """Turns errors of diffusers into ours: ``absent`` names what a hub lacks, ``wrong`` what the file is not.
 
     Raises:
-        MissingWeights: the hub does not answer. JobFailed: the file cannot be read.
+        Refused: the hub wants a token. MissingWeights: the hub does not answer. JobFailed: the file cannot be
+        read.
     """
+    from huggingface_hub.errors import GatedRepoError
+
     try:
         yield
     except OSError as error:
+        if any(isinstance(reason, GatedRepoError) for reason in _chain(error)):
+            raise Refused(
+                f"{absent} for account holders who accepted the licence: accept it on the repository's page "
+                "at https://huggingface.co, and set HF_TOKEN to your token"
+            ) from None
         raise MissingWeights(
             f"{absent} neither cached nor on a hub that answers "
             f"({type(error).__name__}): connect once, or copy the hub's cache here"
@@ -148,6 +156,13 @@ def _opening(absent: str, wrong: str) -> Iterator[None]:
     except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
         message = " ".join(str(error).split())[:200]
         raise JobFailed(f"{wrong}: {message}") from None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yields an error, and the errors that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def from_single_file(path: Path, pipeline: str, dtype: torch.dtype, config: str | None) -> Any:
@@ -194,6 +209,14 @@ def from_repository(request: Mapping[str, Any], dtype: torch.dtype, config: str 
     where = config or request["repository"]
     with _opening(f"{where} is", f"{where} holds no {request['pipeline']} of safetensors"):
         return pipeline.from_pretrained(where, torch_dtype=dtype, use_safetensors=True)
+
+
+def file_of_repository(repository: str, file: str) -> Path:
+    """Returns a file of a repository on the Hugging Face hub, from the hub's cache or fetched into it."""
+    from huggingface_hub import hf_hub_download
+
+    with _opening(f"{file} of {repository} is", f"{repository} is not a repository of the hub"):
+        return Path(hf_hub_download(repository, file))
 
 
 def device_and_dtype(precision: str | None = None) -> tuple[str, torch.dtype]:

@@ -9,8 +9,8 @@ StableDiffusionXLPipeline takes ``hidden_states[-(clip_skip + 2)]``, with None f
 
 A file of a newer base model holds the transformer only; text encoders and VAE come from the base model's
 repository, in the precision of its row. A repository on the Hugging Face hub is opened whole by
-``from_pretrained``. Repositories come from the hub's cache, the hub, or ``config``, a folder in diffusers'
-layout.
+``from_pretrained``, and a LoRA's there by ``load_lora_weights`` with the name of its file. Repositories come
+from the hub's cache, the hub, or ``config``, a folder in diffusers' layout.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from diffagent.agent.executors.chunks import CHUNK, PIPELINES, is_surely_longer,
 from diffagent.agent.executors.pipelines import (
     add_lora,
     device_and_dtype,
+    file_of_repository,
     from_folder,
     from_repository,
     from_single_file,
@@ -247,9 +248,12 @@ def snippet(request: Mapping[str, Any]) -> str:
         f"pipe.scheduler = {scheduler['class']}.from_config(pipe.scheduler.config{options})",
     ]
     for name, lora in zip(adapter_names(loras), loras, strict=True):
+        where = f"{lora['file']!r}"
+        if "repository" in lora:
+            where = f"{lora['repository']!r}, weight_name={lora['file']!r}"
         lines += [
             *([f"# {lora['url']}"] if lora["url"] else []),
-            f"pipe.load_lora_weights({lora['file']!r}, adapter_name={name!r})",
+            f"pipe.load_lora_weights({where}, adapter_name={name!r})",
         ]
     if loras:
         lines.append(f"pipe.set_adapters({adapter_names(loras)!r}, {[lora['weight'] for lora in loras]!r})")
@@ -285,8 +289,13 @@ def adapter_names(loras: Sequence[object]) -> list[str]:
 
 
 def is_runnable(card: Card) -> bool:
-    """Whether a model is a safetensors file on Civitai, a file of the user's library or a repository."""
-    return _is_on_civitai(card) or source_of(card.air) == LOCAL or repository_of(card) is not None
+    """Whether a model is a safetensors file on Civitai, a file of the user's library or a repository.
+
+    A LoRA's repository counts where the catalog knows its file: diffusers guesses among several.
+    """
+    if _is_on_civitai(card) or source_of(card.air) == LOCAL:
+        return True
+    return repository_of(card) is not None or _lora_repository_of(card) is not None
 
 
 def repository_of(card: Card) -> str | None:
@@ -294,9 +303,19 @@ def repository_of(card: Card) -> str | None:
 
     An AIR of the Hugging Face hub that names neither file nor revision is a whole repository.
     """
+    return _whole_repository(card) if card.type == "Checkpoint" else None
+
+
+def _lora_repository_of(card: Card) -> str | None:
+    """Returns a LoRA's repository on the Hugging Face hub; None where its safetensors file is unknown."""
+    is_known = card.type == "LoRA" and (card.file_name or "").endswith(".safetensors")
+    return _whole_repository(card) if is_known else None
+
+
+def _whole_repository(card: Card) -> str | None:
     air = AIR.parse(card.air)
     is_whole = air.source == HUGGINGFACE and air.file is None and air.version is None
-    return air.id if is_whole and card.type == "Checkpoint" else None
+    return air.id if is_whole else None
 
 
 def _is_on_civitai(card: Card) -> bool:
@@ -304,11 +323,16 @@ def _is_on_civitai(card: Card) -> bool:
 
 
 def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the source of a model; ``file`` is None where it is a repository."""
-    repository = repository_of(card)
+    """Returns the source of a model: ``file`` is None where it is a repository, and a LoRA's file may lie in
+    a ``repository``."""
+    repository, lora_repository = repository_of(card), _lora_repository_of(card)
     if repository is not None and card.air not in names:
         url = REPOSITORY.format(repository=repository)
         return {"air": card.air, "file": None, "sha256": None, "url": url}
+    if lora_repository is not None and card.air not in names:
+        url = REPOSITORY.format(repository=lora_repository)
+        file = {"repository": lora_repository, "file": card.file_name}
+        return {"air": card.air, **file, "sha256": None, "url": url}
     on_civitai = _is_on_civitai(card)
     return {
         "air": card.air,
@@ -458,6 +482,9 @@ class LocalDiffusers:
 
     def _file(self, source: Mapping[str, Any], report: Report) -> Path:
         here = self.files.get(source["air"]) or library_file(source["air"], source["sha256"])
+        if here is None and "repository" in source:
+            report(f"fetching {source['file']} of {source['repository']}", None)
+            return file_of_repository(source["repository"], source["file"])
         if here is None:
             return downloads.fetch(_card(source), report, url=self.download_url, folder=self.folder)
         if here.is_dir():

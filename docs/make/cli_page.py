@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from diffagent.serving.cli import COMMANDS, root
+from diffagent.serving.cli import root
+from diffagent.serving.commands.registry import COMMANDS
 
 PAGE = Path(__file__).resolve().parents[1] / "cli.md"
 HEAD = """# Command reference

@@ -2,7 +2,7 @@
 
     python docs/make/request_picture.py [--ask]
 
-In: docs/pictures/request.json, a prompt with the card that was chosen and the call that was made; ``--ask``
+In: docs/pictures/request.json, a prompt, the count of models, the chosen card and the call; ``--ask``
 asks the agent again first. Out: the picture.
 """
 
@@ -25,10 +25,10 @@ WIDTH, TOP, PADDING, LINE, CHARACTER = 1010, 46, 16, 21, 7.3
 BOXES = {"request": (1, 206), "card": (319, 302), "call": (733, 276)}
 """Left edge and width of each box, in pixels."""
 ARROWS = {
-    (207, 319): ("reads the", "request, ranks", "6,284 models"),
+    (207, 319): ("reads the", "request, ranks", "{models:,} models"),
     (621, 733): ("takes the", "settings that", "people use"),
 }
-"""Left and right end of each arrow, with the words above it."""
+"""Left and right end of each arrow, with the words above it; fields of the record stand in braces."""
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', sans-serif"
 
 
@@ -48,7 +48,11 @@ def svg(record: dict[str, Any]) -> str:
         *card,
         *_box("call", "Image call", "#e9f6ec", height),
         *call,
-        *(part for ends, words in ARROWS.items() for part in _arrow(*ends, words, TOP + height // 2)),
+        *(
+            part
+            for ends, words in ARROWS.items()
+            for part in _arrow(*ends, [line.format(**record) for line in words], TOP + height // 2)
+        ),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -134,7 +138,12 @@ def ask() -> dict[str, Any]:
     call = agent.call(PROMPT)
     card = agent.catalog.by_air(call.air)
     assert card
-    return {"prompt": PROMPT, "card": card_to_json(card), "call": call.model_dump()}
+    return {
+        "prompt": PROMPT,
+        "models": len(agent.catalog),
+        "card": card_to_json(card),
+        "call": call.model_dump(),
+    }
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import click
 
 from diffagent.data.errors import BadInput
 from diffagent.serving.commands import defaults
+from diffagent.serving.commands.registry import COMMANDS, load_command
 from diffagent.serving.commands.shared_options import JSON
 
 
@@ -91,8 +92,6 @@ def path_() -> None:
 
 def _all_defaults(settings: defaults.Settings) -> list[tuple[str, defaults.Default]]:
     """Every default that is set, with its command; a general line once, with the command "all"."""
-    from diffagent.serving.cli import COMMANDS, load_command
-
     entries: dict[tuple[str, str], tuple[str, defaults.Default]] = {}
 
     def walk(path: tuple[str, ...], command: click.Command) -> None:
@@ -116,8 +115,6 @@ def _find(name: str) -> tuple[tuple[str, ...], click.Option]:
     Raises:
         BadInput: there is no such command or option.
     """
-    from diffagent.serving.cli import COMMANDS, load_command
-
     *words, key = name.split(".")
     key = key.replace("-", "_")
     if not words:

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 import click
 
 from diffagent.data.errors import BadInput
+from diffagent.serving.commands.registry import COMMANDS
 
 VARIABLE = "DIFFAGENT"
 FILE = "DIFFAGENT_CONFIG"
@@ -75,8 +76,6 @@ def read(path: Path | None = None) -> dict[str, Any]:
         raise BadInput(
             f"the settings in {path} cannot be read ({error}): correct or delete the file"
         ) from None
-    from diffagent.serving.cli import COMMANDS
-
     for name, value in settings.items():
         if not (isinstance(value, dict) and name in COMMANDS) and name not in general():
             raise BadInput(

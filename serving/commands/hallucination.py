@@ -82,7 +82,7 @@ def _from_memory(paths: Sequence[Path], systems: Sequence[str], options: dict[st
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.training.evaluation.compare import parse_system
     from diffagent.training.evaluation.memory_table import answers, enhance_set, read_prompt_set, table
-    from diffagent.training.rrhf.policy import TunedModel
+    from diffagent.training.sft.tuned_model import TunedModel
 
     parsed = [parse_system(text) for text in systems]
     with closing(Catalog.open(options["catalog"])) as catalog:

@@ -67,10 +67,10 @@ def rrhf(dabench: Path | None, out: Path, llm: str | None, recipe: str, **option
     from diffagent.training.rrhf.align import align
     from diffagent.training.rrhf.collecting import AlignmentTask
     from diffagent.training.rrhf.config import read_config
-    from diffagent.training.rrhf.policy import TunedModel
     from diffagent.training.rrhf.queries import default_card
     from diffagent.training.sft.limits import Limits
     from diffagent.training.sft.sft import check_extra
+    from diffagent.training.sft.tuned_model import TunedModel
 
     began = time.monotonic()
     check_extra()
@@ -118,9 +118,9 @@ def community(
     """
     from diffagent.agent.agent import Agent
     from diffagent.agent.choosing.fusion import Fusion
+    from diffagent.training.corpora.held_out_pairs import read_pairs, sample
     from diffagent.training.evaluation.compare import answers, parse_system, table
-    from diffagent.training.evaluation.selection import read_pairs, sample
-    from diffagent.training.rrhf.policy import TunedModel
+    from diffagent.training.sft.tuned_model import TunedModel
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     parsed = [parse_system(text) for text in systems]
@@ -169,11 +169,11 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
         table,
     )
     from diffagent.training.evaluation.sheets import blind_page, sheets
-    from diffagent.training.evaluation.studio import Studio
     from diffagent.training.rewards.published import load_scorers
+    from diffagent.training.rewards.studio import Studio
     from diffagent.training.rewards.unified import ImageMetrics
-    from diffagent.training.rrhf.policy import TunedModel
     from diffagent.training.rrhf.queries import default_card
+    from diffagent.training.sft.tuned_model import TunedModel
 
     texts = read_prompts(prompts, options["limit"], options["seed"])
     calls: list[list[Any]] = []
@@ -227,10 +227,10 @@ def suitability(
     diffagent eval suitability --system sft=SFT --system rrhf=RRHF
     """
     from diffagent.agent.agent import Agent
+    from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.evaluation.compare import parse_system
     from diffagent.training.evaluation.suited_table import choices, offers, table
-    from diffagent.training.fitting.plain_requests import read_graded
-    from diffagent.training.rrhf.policy import TunedModel
+    from diffagent.training.sft.tuned_model import TunedModel
 
     graded = read_graded(requests)
     held_out = [request for request in graded if request.split == "test"][:limit]
@@ -252,7 +252,7 @@ def _queries_and_reward(
     dabench: Path | None, agent: Any, config: Any, default: Any, options: dict[str, Any]
 ) -> tuple[list[Any], Any, Path]:
     """The queries, the reward that ranks their responses, and the source of the queries."""
-    from diffagent.training.fitting.plain_requests import read_graded, shipped
+    from diffagent.training.corpora.plain_requests import read_graded, shipped
     from diffagent.training.rrhf.queries import read_queries, request_queries
 
     if dabench is None or options["reward"] == "suitability":
@@ -297,8 +297,8 @@ def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) ->
 
 def _image_reward(options: dict[str, Any], agent: Any, config: Any) -> Any:
     from diffagent.data.errors import BadInput
-    from diffagent.training.evaluation.studio import Studio
     from diffagent.training.rewards.published import load_scorers
+    from diffagent.training.rewards.studio import Studio
     from diffagent.training.rewards.unified import ImageMetrics
 
     if options["images"] is None:

@@ -49,7 +49,8 @@ def prefilter(raw: Path, out: Path) -> None:
     from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
-    from diffagent.training.fitting.ranker import FitConfig, fit, gather, queries
+    from diffagent.training.corpora.train_samples import gather
+    from diffagent.training.fitting.ranker import FitConfig, fit, queries
 
     encoder, config = VectorCache(TextEncoder.load()), FitConfig()
     corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
@@ -82,16 +83,18 @@ def suitability(
 ) -> None:
     """Fit how well models suit plain requests on graded candidates and on orders of them (ten minutes).
 
-    Writes preferences.json beside it: which models readers like among those that suit alike. With --no-llm
-    the preferences that ship are kept.
+    Writes beside it preferences.json, which models readers like among those that suit alike, and media.npz,
+    the likely media of a request. With --no-llm those that ship are kept.
     """
+    from diffagent.agent.choosing import likely_media
     from diffagent.agent.choosing.choosing import CardShelf
     from diffagent.agent.choosing.preferences import FILE as PREFERENCES
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.encoders.text_encoder import TextEncoder
-    from diffagent.training.fitting.plain_requests import read_graded, shipped_orders
+    from diffagent.training.corpora.plain_requests import read_graded, shipped_orders
+    from diffagent.training.fitting import media
     from diffagent.training.fitting.suiting import (
         fit,
         fit_preferences,
@@ -102,12 +105,15 @@ def suitability(
     )
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
-    ranked = Prefilter.of(opened, TextEncoder.load())
+    encoder = TextEncoder.load()
+    ranked = Prefilter.of(opened, encoder)
     shelf = CardShelf(ranked.cards)
     reader = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
     graded = [*read_graded(requests), *read_graded(orders or shipped_orders())]
-    rows = gather(ranked, graded, progress, reader)
+    likely, by_prompt = media.fit(graded, encoder)
+    rows = gather(ranked, graded, progress, reader, by_prompt)
     if not no_llm:
+        likely.save(out.with_name(likely_media.FILE))
         known = fit_preferences([row for row in rows if row.split == "train"])
         rows = [row.with_preferences(known) for row in rows]
         rounded = {air: round(value, 3) for air, value in known.items()}
@@ -150,9 +156,9 @@ def talk(chats: Path | None, out: Path) -> None:
 def weights(requests: Path | None, out: Path, **options: Any) -> None:
     """Fit the language model's weights in reading and choice on requests of the align part."""
     from diffagent.agent.agent import Agent
+    from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.fitting.asking_weights import fit
     from diffagent.training.fitting.fusion import save
-    from diffagent.training.fitting.plain_requests import read_graded
 
     agent = Agent.load(**options)
     align = [request for request in read_graded(requests) if request.split == "align"]
@@ -205,7 +211,7 @@ def fusion(align: Path, out: Path, limit: int, seed: int, **options: Any) -> Non
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.selection import read_pairs, sample
+    from diffagent.training.corpora.held_out_pairs import read_pairs, sample
     from diffagent.training.fitting.fusion import fit_write, save
 
     agent = Agent.load(**options)
@@ -289,13 +295,8 @@ def select(
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.selection import (
-        SelectionOptions,
-        measure,
-        read_pairs,
-        sample,
-        summarise,
-    )
+    from diffagent.training.corpora.held_out_pairs import read_pairs, sample
+    from diffagent.training.evaluation.selection import SelectionOptions, measure, summarise
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     if no_negative:
@@ -406,8 +407,8 @@ def ablation(
     """Measure what the language model's reading and choice add on graded requests: the agent without each."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.choosing.suitability import Suitability
+    from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.evaluation.ablation import summarise, systems, text
-    from diffagent.training.fitting.plain_requests import read_graded
 
     graded = [request for request in read_graded(requests) if request.split == split]
     refitted = Suitability.load(without) if without is not None else None

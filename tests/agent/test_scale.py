@@ -67,10 +67,8 @@ def first(agent: Agent, prompt: str) -> tuple[list[str], list[str]]:
     pending = agent.prepare(Request.from_prompt(prompt))
     reading, matches, shelf = pending.reading, pending.matches, agent.shelf
     assert matches is not None
-    logits = agent.suitability._logits(
-        features(agent.facts, reading, matches.columns, matches.ranked)
-    )  # in double
-    about = shelf.in_question(reading, matches.columns[:, 0])
+    logits = agent.suitability._logits(features(agent.facts, reading, matches.text))  # in double
+    about = shelf.in_question(reading, matches.text.columns[:, 0])
     off = shelf.particular.off(reading) & ~shelf.marked(reading)
     allow = matches.allow & np.where(agent.facts.is_lora, about, ~off)
     every = best_candidates(agent.prefilter.cards, logits, allow, 10)

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from diffagent.data.errors import BadPrompt
-from diffagent.serving.cli import COMMANDS, main
+from diffagent.serving.cli import main
+from diffagent.serving.commands.registry import COMMANDS
 
 Captured = pytest.CaptureFixture[str]
 

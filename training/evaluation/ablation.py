@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diffagent.data.errors import BadInput
+from diffagent.training.corpora.plain_requests import PlainRequest
 from diffagent.training.evaluation.selection import RESAMPLES, variant
 from diffagent.training.fitting.asking_weights import CandidateScores, candidate_scores, readings, table
-from diffagent.training.fitting.plain_requests import PlainRequest
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent

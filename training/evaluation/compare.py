@@ -20,9 +20,10 @@ from diffagent.agent.asking.request import Request
 from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
+from diffagent.training.corpora.held_out_pairs import HeldOutPair
 from diffagent.training.evaluation import hallucination
 from diffagent.training.evaluation.image_table import gain
-from diffagent.training.evaluation.selection import HeldOutPair, same_model
+from diffagent.training.evaluation.selection import same_model
 from diffagent.training.rewards.community import Community, combine
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]

@@ -26,9 +26,10 @@ from diffagent.agent.engines import Engine
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
+from diffagent.training.corpora.held_out_pairs import read_pairs, sample
 from diffagent.training.evaluation.hallucination import AT_ONCE, judge, read_prompts
 from diffagent.training.evaluation.image_table import gain
-from diffagent.training.evaluation.selection import read_pairs, same_model, sample
+from diffagent.training.evaluation.selection import same_model
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 LONGEST = 160

@@ -16,45 +16,17 @@ import numpy.typing as npt
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.answering import answer
-from diffagent.agent.answering.settings import FALLBACK, most_frequent
 from diffagent.agent.asking.wishes import wishes
 from diffagent.agent.choosing.eligible import ANY
-from diffagent.agent.choosing.prefilter import Candidate, including
+from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.data.base_models import family_of
-from diffagent.data.records import Card, Counts, Usage
+from diffagent.data.records import Card, Usage
+from diffagent.training.corpora.held_out_pairs import Parameters, offer
 
 NAMES = ("sampler", "size", "steps_mae", "cfg_mae")
 WHO = ("agent", "model_default", "global_default")
 RESAMPLES = 1000
 Scores = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """The parameters of an image; ``size`` in pixels."""
-
-    sampler: str
-    size: tuple[int, int]
-    steps: int
-    cfg_scale: float
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> Parameters:
-        """The parameters in the fields of an answer or of a row's ``api``."""
-        size = int(fields["width"]), int(fields["height"])
-        return cls(
-            str(fields["sampling_method"]), size, int(fields["sampling_steps"]), float(fields["cfg_scale"])
-        )
-
-    @classmethod
-    def from_usage(cls, usage: Usage, usual: Usage) -> Parameters:
-        """The most frequent value of each parameter, by the model's usage or else by its family's."""
-
-        def of(name: str) -> Any:
-            counts: Sequence[Counts] = getattr(usage, name), getattr(usual, name), FALLBACK[name]
-            return next(frequent for count in counts if (frequent := most_frequent(name, count)) is not None)
-
-        return cls(of("sampler"), of("size"), of("steps"), of("cfg_scale"))
 
 
 GLOBAL = Parameters.from_usage(Usage(), Usage())
@@ -87,12 +59,6 @@ def measure_pair(
         agent=Parameters.from_fields(fields),
         model_default=Parameters.from_usage(true.usage, usual),
     )
-
-
-def offer(candidates: Sequence[Candidate], true: Card) -> tuple[list[Candidate], str]:
-    """The candidates, of which the last becomes the true model if it is missing; and its letter."""
-    offered = including(candidates, true)
-    return offered, answer.LABELS[[candidate.card for candidate in offered].index(true)]
 
 
 def table(pairs: Sequence[PairParameters], seed: int) -> dict[str, Any] | None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,9 +28,9 @@ from diffagent.data.catalog.catalog import Catalog, Filter
 from diffagent.data.catalog.specification import KIND, PackedSpecification
 from diffagent.data.dabench.novelty import NOVEL_BELOW
 from diffagent.data.errors import BadInput, DiffAgentError
-from diffagent.data.json_rows import read_rows
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card
+from diffagent.training.corpora.held_out_pairs import HeldOutPair
 from diffagent.training.evaluation import parameters
 from diffagent.training.evaluation.parameters import PairParameters, measure_pair
 
@@ -40,16 +39,6 @@ RESAMPLES = 1000
 TYPES = ("Checkpoint", "LoRA")
 
 Ranked = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class HeldOutPair:
-    """A held-out pair: the instruction and the AIR of the model that its image was made with."""
-
-    prompt: str
-    negative_prompt: str
-    air: str
-    api: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,35 +52,6 @@ class PairMeasures:
     type: str | None = None
     hits: Mapping[str, bool] = field(default_factory=dict)
     parameters: PairParameters | None = None
-
-
-def read_pairs(path: Path) -> Iterator[HeldOutPair]:
-    """Pairs of a JSON-lines file.
-
-    Raises:
-        BadInput: the file is missing, or a line is not a pair; names the line.
-    """
-    right = 'give lines of {"prompt", "negative_prompt"?, "air"} or a file of diffagent data build'
-    return read_rows(path, _pair, "a pair", right)
-
-
-def _pair(row: Any) -> HeldOutPair:
-    instruction = row.get("instruction", row)
-    pair = HeldOutPair(
-        instruction["prompt"], instruction.get("negative_prompt") or "", row["air"], row.get("api")
-    )
-    for text in (pair.prompt, pair.negative_prompt, pair.air):
-        if not isinstance(text, str):
-            raise TypeError(f"{text!r} is not text")
-    return pair
-
-
-def sample(pairs: Sequence[HeldOutPair], limit: int | None, seed: int) -> list[HeldOutPair]:
-    """At most ``limit`` of the pairs, drawn without replacement, in their order."""
-    if limit is None or limit >= len(pairs):
-        return list(pairs)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:limit])
-    return [pairs[i] for i in chosen]
 
 
 def same_model(card: Card, true: Card | None) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from diffagent.agent.executors.images import contact_sheet
 from diffagent.training.evaluation.image_table import SYSTEMS, Calls
-from diffagent.training.evaluation.studio import Studio
+from diffagent.training.rewards.studio import Studio
 
 PAIRS = 90
 """The number of pairs in the paper for one architecture."""

@@ -24,8 +24,8 @@ from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.engines import Engine
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
+from diffagent.training.corpora.plain_requests import PlainRequest
 from diffagent.training.evaluation.image_table import gain
-from diffagent.training.fitting.plain_requests import PlainRequest
 from diffagent.training.rewards.standing import standings
 from diffagent.training.rewards.suited import SuitabilityReward
 from diffagent.training.sft.dialogues import Form

@@ -16,7 +16,7 @@ from diffagent.agent.answering import choice
 from diffagent.agent.answering.answer import LABELS
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.suitability import features
-from diffagent.training.fitting.plain_requests import WORTH, PlainRequest
+from diffagent.training.corpora.plain_requests import WORTH, PlainRequest
 from diffagent.training.fitting.suiting import model_reader, rule_reader
 
 if TYPE_CHECKING:
@@ -91,13 +91,11 @@ def candidate_scores(
         candidates = [candidate for candidate in request.candidates if candidate.air in places]
         if not candidates:
             continue
-        matched, ranked = agent.prefilter.matched(prompt)
+        match = agent.prefilter.match(prompt)
         at = [places[candidate.air] for candidate in candidates]
         draft = rule_reader(agent.shelf)(prompt)
         readings = [reading] if reading == draft else [reading, draft]
-        logits = agent.suitability.among(
-            [features(agent.facts, variant, matched, ranked)[at] for variant in readings]
-        )
+        logits = agent.suitability.among([features(agent.facts, variant, match)[at] for variant in readings])
         order = np.argsort(-logits, kind="stable")
         cards = [agent.prefilter.cards[places[candidates[i].air]] for i in order[: choice.SHOWN]]
         letter_scores: Sequence[float] = [0.0] * len(cards)

@@ -21,8 +21,7 @@ from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.base_models import family_of
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage
-from diffagent.training.evaluation.parameters import Parameters, offer
-from diffagent.training.evaluation.selection import HeldOutPair
+from diffagent.training.corpora.held_out_pairs import HeldOutPair, Parameters, offer
 
 WRITE = (0.0, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0)
 

@@ -13,9 +13,7 @@ and a random draw that represents all others.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,22 +22,11 @@ import numpy.typing as npt
 
 from diffagent.agent.choosing.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.choosing.prefilter import CLIP, Ranker
-from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.specification import (
-    IDS,
-    MATCHED,
-    QUANTUM,
-    Document,
     Floats,
-    PackedSpecification,
-    documents,
-    instruction,
-    specify,
 )
-from diffagent.data.catalog.splits import cluster_prompts
 from diffagent.data.encoders.text_encoder import Encoder
-from diffagent.data.prompts import plain
-from diffagent.data.records import Card
+from diffagent.training.corpora.train_samples import Corpus, requirement_of, seen_by, shorten
 
 if TYPE_CHECKING:
     import torch
@@ -84,18 +71,6 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """The train samples as documents; ``model`` and the folds of image and cluster are int64 [D]."""
-
-    cards: Sequence[Card]
-    texts: Sequence[tuple[str, str]]
-    docs: Sequence[Document]
-    model: npt.NDArray[np.int64]
-    image_fold: npt.NDArray[np.int64]
-    cluster_fold: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
 class Queries:
     """Training queries: features float16 [N, L, F] of L listed models, the true one first; ``kind`` [N]: 0
     with a negative prompt, 1 without, 2 short; ``weight`` [N] of the loss; ``offset`` float32 [N, L]: the log
@@ -105,33 +80,6 @@ class Queries:
     kind: npt.NDArray[np.int64]
     weight: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
-
-
-def gather(entries: Iterable[Entry], encoder: Encoder, folds: int) -> Corpus:
-    """The corpus of a crawl's entries, encoded once; samples must be from the train part."""
-    cards: list[Card] = []
-    rows: dict[tuple[int, str, str], int] = {}
-    for entry in entries:
-        for sample in entry.samples:
-            prompt, negative = instruction(entry.card, sample)
-            if len(plain(prompt)) > 2:
-                key = (len(cards), prompt, negative)
-                rows[key] = min(sample.image_id, rows.get(key, sample.image_id))
-        cards.append(entry.card)
-    keys, ids = list(rows), np.array(list(rows.values()))
-    labels = cluster_prompts([prompt for _, prompt, _ in keys])
-    smallest: dict[int, int] = {}
-    for image, label in zip(ids.tolist(), labels.tolist(), strict=True):
-        smallest[label] = min(image, smallest.get(label, image))
-    texts = [(prompt, negative) for _, prompt, negative in keys]
-    return Corpus(
-        cards=cards,
-        texts=texts,
-        docs=documents(texts, encoder),
-        model=np.array([model for model, _, _ in keys]),
-        image_fold=np.array([_fold(image, folds) for image in ids.tolist()]),
-        cluster_fold=np.array([_fold(smallest[label], folds) for label in labels.tolist()]),
-    )
 
 
 def queries(corpus: Corpus, encoder: Encoder, config: FitConfig, progress: Progress) -> Queries:
@@ -232,25 +180,6 @@ def _parameters(features: int, experts: int, hidden: int) -> dict[str, torch.Ten
     return {name: torch.randn(shape).mul_(std).requires_grad_() for name, (shape, std) in shapes.items()}
 
 
-def _fold(image_id: int, folds: int) -> int:
-    """The fold of an image by a hash other than the one that separates test from train."""
-    return int(hashlib.sha256(f"ranker {image_id}".encode()).hexdigest(), 16) % folds
-
-
-def seen_by(corpus: Corpus, fold: int | None) -> Matcher:
-    """The matcher for a fold's queries, without the fold's images and clusters of near-duplicates; the whole
-    corpus for None."""
-    return _matcher(corpus, (corpus.image_fold != fold) & (corpus.cluster_fold != fold))
-
-
-def _matcher(corpus: Corpus, mask: npt.NDArray[np.bool_]) -> Matcher:
-    by_model: list[list[Document]] = [[] for _ in corpus.cards]
-    for at in np.flatnonzero(mask).tolist():
-        by_model[corpus.model[at]].append(corpus.docs[at])
-    packed = [specify(card, docs) for card, docs in zip(corpus.cards, by_model, strict=True)]
-    return Matcher.of(corpus.cards, [PackedSpecification.read(specification) for specification in packed])
-
-
 def _draw(
     corpus: Corpus, matcher: Matcher, fold: int, config: FitConfig, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
@@ -272,35 +201,6 @@ def _requirement(
         text = shorten(corpus.texts[at][0], corpus.cards[corpus.model[at]], rng)
         return Requirement.of(text, "", encoder)
     return requirement_of(corpus.docs[at], with_negative=kind == 0)
-
-
-def requirement_of(doc: Document, *, with_negative: bool) -> Requirement:
-    """A document of the corpus as a query, with its stored embedding."""
-    return Requirement(
-        embedding=doc.vector.astype(np.float32) / np.float32(QUANTUM),
-        prompt=doc.prompt[doc.prompt & MATCHED > 0] & np.uint32(IDS),
-        negative=doc.negative if with_negative else doc.negative[:0],
-        words=doc.prompt[:0],
-    )
-
-
-def shorten(prompt: str, card: Card, rng: np.random.Generator) -> str:
-    """One to four phrases of a prompt, often with a word that people use for the model."""
-    phrases = [phrase.strip() for phrase in plain(prompt).split(",") if len(phrase.strip()) > 1] or [prompt]
-    chosen = sorted(rng.choice(len(phrases), min(int(rng.integers(1, 5)), len(phrases)), replace=False))
-    text = (" " if rng.random() < 0.3 else ", ").join(phrases[i] for i in chosen)[:300]
-    draw = rng.random()
-    words: Sequence[str] = ()
-    if draw < 0.45:
-        words = card.tags
-    elif draw < 0.6:
-        words = re.findall(r"\w{3,}", card.name)
-    elif draw < 0.7:
-        words = card.all_words
-    if not words:
-        return text
-    word = words[int(rng.integers(len(words)))]
-    return (f"{text}, {word}", f"{word} {text}", f"{text} in {word} style")[int(rng.integers(3))]
 
 
 def _list(

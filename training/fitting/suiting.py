@@ -29,7 +29,7 @@ from diffagent.agent.choosing.suitability import (
     preference_share,
 )
 from diffagent.data.cores import torch_threads
-from diffagent.training.fitting.plain_requests import PLACE, WORTH, PlainRequest
+from diffagent.training.corpora.plain_requests import PLACE, WORTH, PlainRequest
 
 if TYPE_CHECKING:
     from diffagent.agent.choosing.prefilter import Prefilter
@@ -74,8 +74,10 @@ class GradedRequest:
     @property
     def preference_share(self) -> Floats:
         """How far each candidate's preference counts [n]."""
-        is_checkpoint, kin = (self.features[:, FEATURES.index(name)] for name in ("is_checkpoint", "kin"))
-        return preference_share(is_checkpoint > 0, kin)
+        is_checkpoint, kin, likely_kin = (
+            self.features[:, FEATURES.index(name)] for name in ("is_checkpoint", "kin", "likely_kin")
+        )
+        return preference_share(is_checkpoint > 0, kin, likely_kin)
 
 
 def model_reader(engine: Engine, weight: float, shelf: CardShelf) -> Callable[[str], Reading]:
@@ -100,10 +102,18 @@ def gather(
     requests: Sequence[PlainRequest],
     progress: Progress,
     read_prompt: Callable[[str], Reading] = Reading.of,
+    media: Mapping[str, Floats] | None = None,
 ) -> list[GradedRequest]:
     """Two rows for each request with candidates in the catalog: by the strong reading and ``read_prompt``.
 
     A prompt that stands in several requests is read once.
+
+    Args:
+        prefilter: the catalog's models.
+        requests: the requests.
+        progress: shows how far it is.
+        read_prompt: the reading of serving.
+        media: the likely media of English prompts; default: the prefilter's.
     """
     read_once = cache(read_prompt)
     shelf = CardShelf(prefilter.cards)
@@ -119,9 +129,11 @@ def gather(
         grades = np.array([candidate.grade for candidate in candidates])
         order = [candidate.place for candidate in candidates if candidate.place is not None]
         places = np.array(order) if order else None
-        match, ranked = prefilter.matched(prompt)
+        match = prefilter.match(prompt)
+        if media is not None:
+            match = replace(match, media=media[prompt])
         for by, is_strong in ((request.reading, True), (read_once(prompt), False)):
-            table = features(shelf.facts, by, match, ranked)
+            table = features(shelf.facts, by, match)
             rows.append(
                 GradedRequest(table[at], grades, request.split, request.kind, is_strong, places, airs)
             )

@@ -23,7 +23,7 @@ import numpy as np
 from diffagent.agent.asking.pieces import JOINTS, KINDS, Kind, Piece, Tagger, Token, tokens, word_states
 from diffagent.data.encoders.text_encoder import Adapter, TextEncoder
 from diffagent.data.json_rows import read_rows
-from diffagent.training.fitting.plain_requests import read_graded
+from diffagent.training.corpora.plain_requests import read_graded
 
 if TYPE_CHECKING:
     import torch

@@ -5,6 +5,8 @@ A :class:`Scorer` scores images, a :class:`Reward` ranks the calls that answer a
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -47,3 +49,9 @@ class Reward(Protocol):
     def report(self) -> dict[str, Any]:
         """The reward's entry in a run's report."""
         ...
+
+
+def call_digest(call: T2ICall) -> str:
+    """The SHA-256 of a call without its seed: equal calls are one response and share images."""
+    fields = call.model_dump(exclude={"seed"})
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -3,7 +3,7 @@
     score = the logit of :mod:`diffagent.agent.choosing.suitability` under the request's reading
 
 The suitability is fitted on candidates that a strong language model graded
-(:mod:`diffagent.training.fitting.plain_requests`, part ``train``). A run's report has its agreement with the
+(:mod:`diffagent.training.corpora.plain_requests`, part ``train``). A run's report has its agreement with the
 other grades, beside that of downloads alone: the share of pairs of different grades within a request that it
 orders as graded.
 """
@@ -21,7 +21,7 @@ from diffagent.agent.asking.wishes import wishes
 from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.agent.choosing.suitability import FEATURES, Floats, Suitability, features
 from diffagent.data.records import T2ICall
-from diffagent.training.fitting.plain_requests import PlainRequest
+from diffagent.training.corpora.plain_requests import PlainRequest
 from diffagent.training.fitting.suiting import GradedRequest, gather, measure
 from diffagent.training.rewards import Progress
 
@@ -63,7 +63,7 @@ class SuitabilityReward:
     def measure(self, prompt: str, airs: Sequence[str]) -> Floats:
         """The score of each model: [n]."""
         reading = self.readings.get(prompt) or self._shelf.grounded(Reading.of(prompt))
-        table = features(self._shelf.facts, reading, *self.prefilter.matched(prompt))
+        table = features(self._shelf.facts, reading, self.prefilter.match(prompt))
         logits = np.where(self._shelf.choosable, self.suitability(table), UNKNOWN)
         places = [self._places.get(air) for air in airs]
         return np.array([UNKNOWN if place is None else logits[place] for place in places])

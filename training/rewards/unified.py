@@ -21,7 +21,7 @@ from diffagent.data.records import T2ICall
 from diffagent.training.rewards import Progress, Scorer
 
 if TYPE_CHECKING:
-    from diffagent.training.evaluation.studio import Studio
+    from diffagent.training.rewards.studio import Studio
 
 Floats = npt.NDArray[np.float64]
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,12 +26,10 @@ import numpy as np
 from diffagent.data.devices import share
 from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.collecting import RESPONSES, SCORES, AlignmentTask, Progress, collect, rank, rate
-from diffagent.training.rrhf.policy import TunedModel
 from diffagent.training.rrhf.responses import summary
 from diffagent.training.rrhf.trainer import ScoredQuery, collate, trainer_class
 from diffagent.training.sft.examples import data_digest
 from diffagent.training.sft.limits import Limits
-from diffagent.training.sft.recipe import AdapterConfig
 from diffagent.training.sft.sft import (
     arguments,
     dtype_of,
@@ -43,6 +40,7 @@ from diffagent.training.sft.sft import (
     storage_dtype,
     versions,
 )
+from diffagent.training.sft.tuned_model import TunedModel, adapt
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -134,42 +132,6 @@ def build(
         data_collator=partial(collate, pad=tokenizer.pad_token_id or 0),
     )
     return trainer, plan
-
-
-def adapt(model: Any, tuned: TunedModel, config: RRHFConfig) -> tuple[Any, RRHFConfig]:
-    """The model with its trainable part: the adapter of fine-tuning, in its layers, a new one in all layers,
-    or all weights; and the config with that adapter's rank and alpha."""
-    import torch
-
-    if tuned.adapter is None and config.lora is None:
-        return model, config
-    from peft import LoraConfig, get_peft_model
-
-    from diffagent.agent.engines.adapter import Adapter
-
-    pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    lora, layers = config.lora or AdapterConfig(), None
-    if tuned.adapter is not None:
-        stored = Adapter.open(tuned.adapter)
-        pairs = stored.pairs()
-        r = next(iter(pairs.values()))[0].shape[0]
-        lora, layers = replace(lora, r=r, alpha=stored.scale * r), list(pairs)
-    peft_model = get_peft_model(
-        model,
-        LoraConfig(
-            r=lora.r,
-            lora_alpha=lora.alpha,  # peft's annotation says int, its arithmetic takes any number
-            lora_dropout=lora.dropout,
-            target_modules=layers or "all-linear",
-            task_type="CAUSAL_LM",
-        ),
-    )
-    with torch.no_grad():
-        for name, (a, b) in pairs.items():
-            layer = peft_model.get_submodule(f"base_model.model.{name}")
-            layer.lora_A["default"].weight.copy_(a)
-            layer.lora_B["default"].weight.copy_(b)
-    return peft_model, replace(config, lora=lora, extract_rank=None)
 
 
 def _free(engine: Any) -> None:

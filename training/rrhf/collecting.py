@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diffagent.data.records import Card, T2ICall
-from diffagent.training.rrhf.policy import Policy, TunedModel
+from diffagent.training.rrhf.policy import Policy
 from diffagent.training.rrhf.queries import Query
 from diffagent.training.rrhf.responses import QueryResponses, Response, respond
 from diffagent.training.rrhf.trainer import ScoredQuery
+from diffagent.training.sft.tuned_model import TunedModel
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent

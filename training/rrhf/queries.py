@@ -26,7 +26,7 @@ from diffagent.agent.engines import Prompt
 from diffagent.data.base_models import LISTED
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card
-from diffagent.training.fitting.plain_requests import PlainRequest
+from diffagent.training.corpora.plain_requests import PlainRequest
 from diffagent.training.sft.dialogues import Form
 from diffagent.training.sft.listing import Row, read_rows
 

@@ -11,7 +11,6 @@ names no model counts as invalid.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from diffagent.data.base_models import family_of
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card, T2ICall, Usage
+from diffagent.training.rewards import call_digest
 from diffagent.training.rrhf.beams import diverse_beams, multinomial
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.policy import Policy
@@ -175,12 +175,6 @@ def complete(
     fields = memory.read(text) if query.form == "memory" else answer.read(text)[1]
     carrier = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
     return Response(source, tokens, expand(fields, card, query.wishes, carrier=carrier))
-
-
-def call_digest(call: T2ICall) -> str:
-    """The SHA-256 of a call without its seed: equal calls are one response and share images."""
-    fields = call.model_dump(exclude={"seed"})
-    return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _grammar(card: Card, query: Query, agent: Agent) -> Grammar:

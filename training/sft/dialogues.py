@@ -27,7 +27,7 @@ from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.data.base_models import family_of
 from diffagent.data.dabench.dabench import is_new_model
 from diffagent.data.records import Card, Usage
-from diffagent.training.fitting.ranker import shorten
+from diffagent.training.corpora.train_samples import shorten
 from diffagent.training.sft.listing import STRICT, ListedPair, Share
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class TrainingExample:
 class Mix:
     """The shares of dialogues in memory form, of candidate lists without their true model, and of memory-form
     dialogues whose prompt is cut to a few words, as people type
-    (:func:`diffagent.training.fitting.ranker.shorten`)."""
+    (:func:`diffagent.training.corpora.train_samples.shorten`)."""
 
     memory: Share = 0.1
     absent: Share = 0.15

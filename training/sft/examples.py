@@ -24,10 +24,11 @@ from diffagent.agent.engines.decode import Vocabulary
 from diffagent.data.catalog.usage import by_family
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.fitting.plain_requests import choices, read_graded, readings
-from diffagent.training.fitting.ranker import gather
+from diffagent.training.corpora.plain_requests import read_graded
+from diffagent.training.corpora.train_samples import gather
 from diffagent.training.sft.dialogues import TrainingExample, converse, in_batches, tokenise
 from diffagent.training.sft.listing import ListedPair, list_held_out, list_train, plain_list, read_rows
+from diffagent.training.sft.request_dialogues import choices, readings
 
 if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat

@@ -2,8 +2,8 @@
 
 In: rows of DABench and the corpus of the crawl that they come from. Out: :class:`ListedPair` pairs. The
 catalog never holds a query's image or a near-duplicate: its whole cluster is left out, by the folds of
-:mod:`diffagent.training.fitting.ranker`, so the lists are as poor as those of new prompts. Some queries
-lack their negative prompt, some are cut to a few words, as people type in a chat.
+:mod:`diffagent.training.corpora.train_samples`, so the lists are as poor as those of new prompts. Some
+queries lack their negative prompt, some are cut to a few words, as people type in a chat.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from diffagent.data import json_rows
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.fitting.ranker import Corpus, requirement_of, seen_by, shorten
+from diffagent.training.corpora.train_samples import Corpus, requirement_of, seen_by, shorten
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Row = Mapping[str, Any]

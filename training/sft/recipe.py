@@ -77,7 +77,7 @@ class SftRecipe(Recipe):
     """The settings of supervised fine-tuning. ``choice_weight`` is the weight of an answer's letter,
     ``identity_weight`` that of name, type and base model
     (:class:`diffagent.training.sft.answer_loss.AnswerWeights`). ``readings`` and ``choices`` count an epoch's
-    passes over the plain requests (:mod:`diffagent.training.fitting.plain_requests`), beside at most ``rows``
+    passes over the plain requests (:mod:`diffagent.training.corpora.plain_requests`), beside at most ``rows``
     of DABench; ``start`` is a folder of ``train sft`` with the adapter that training starts from, or
     ``shipped``."""
 

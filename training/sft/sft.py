@@ -29,13 +29,13 @@ from diffagent.data.devices import own_device, share
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.training.sft.examples import Examples, examples
 from diffagent.training.sft.limits import Limits, Say
-from diffagent.training.sft.recipe import SftRecipe
+from diffagent.training.sft.recipe import Recipe, SftRecipe
+from diffagent.training.sft.tuned_model import TunedModel, adapt
 
 if TYPE_CHECKING:
     import torch
 
     from diffagent.data.weights.weights import Weights
-    from diffagent.training.rrhf.config import RRHFConfig
     from diffagent.training.sft.dialogues import TrainingExample
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -141,11 +141,7 @@ def build(recipe: SftRecipe, weights: Weights, data: Examples, out: Path, limits
 
 def _with_adapter(model: Any, start: str) -> Any:
     """The model with the adapter of an earlier run, which is trained further."""
-    from diffagent.training.rrhf.align import adapt
-    from diffagent.training.rrhf.config import RRHFConfig
-    from diffagent.training.rrhf.policy import TunedModel
-
-    return adapt(model, TunedModel.find(None if start == "shipped" else start), RRHFConfig())[0]
+    return adapt(model, TunedModel.find(None if start == "shipped" else start), Recipe())[0]
 
 
 def adapted_layers(model: Any, first_block: int) -> list[str]:
@@ -181,7 +177,7 @@ def schedule(recipe: WarmupConfig, steps: int, limits: Limits, start: int = 0) -
     return factor
 
 
-def arguments(recipe: SftRecipe | RRHFConfig, out: Path, steps: int, dtype: str) -> dict[str, Any]:
+def arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> dict[str, Any]:
     """The arguments of transformers' Trainer in both stages."""
     import torch
 
@@ -260,7 +256,7 @@ def dtype_of(name: str, weights: Weights) -> str:
     return str(best_dtype(weights.path, own_device())).removeprefix("torch.")
 
 
-def storage_dtype(dtype: str, recipe: SftRecipe | RRHFConfig) -> torch.dtype:
+def storage_dtype(dtype: str, recipe: Recipe) -> torch.dtype:
     """The dtype in which a run stores its weights: fp32 where all of them are trained, and each pass computes
     in ``dtype``. bf16 has eight bits, and a step that changes a weight by less than the last is lost."""
     import torch

@@ -27,11 +27,11 @@ from diffagent.training.evaluation.image_table import default_call, five_calls, 
 from diffagent.training.evaluation.sheets import blind_page, sheets
 from diffagent.training.rewards.unified import ImageMetrics
 from diffagent.training.rrhf.config import RRHFConfig
-from diffagent.training.rrhf.policy import TunedModel
 from diffagent.training.rrhf.queries import default_card, read_queries
 from diffagent.training.sft.answer_trainer import read_log
 from diffagent.training.sft.dialogues import Mix
 from diffagent.training.sft.recipe import AdapterConfig, SftRecipe
+from diffagent.training.sft.tuned_model import TunedModel
 from diffagent.training.smallhub import hub
 from diffagent.training.smallhub.models import BASE, Schedule, model_folders, models, train_all
 from diffagent.training.smallhub.packed import unpack
@@ -41,7 +41,7 @@ from diffagent.training.smallhub.scorers import SmallScorer, train_scorers
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.studio import Studio
+    from diffagent.training.rewards.studio import Studio
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
@@ -111,7 +111,7 @@ class Story:
     def studio(self, agent: Agent) -> Studio:
         """A studio with the executor of local diffusers on the models' folders."""
         from diffagent.agent.targets.diffusers import LocalDiffusers
-        from diffagent.training.evaluation.studio import Studio
+        from diffagent.training.rewards.studio import Studio
 
         cards = hub.cards()
         folders = {cards[name].air: folder for name, folder in self.models.items()}

@@ -154,6 +154,15 @@ def test_a_clause_of_another_language_stays_whole(text: str, prompt: str) -> Non
     assert "I want" not in found.prompt
 
 
+def test_a_labelled_list_in_a_long_message_is_excluded() -> None:
+    phrasing = Request.from_prompt(
+        "two pics, tall ones, of a lighthouse made out of stacked books. one steps 20 is enough. dont want: sea gulls, "
+        "blurry, frame around it"
+    ).phrasing
+    assert phrasing.avoid == ("sea gulls", "blurry", "frame around it")
+    assert phrasing.prompt == "a lighthouse made out of stacked books."
+
+
 def test_what_may_be_and_then_must_not_be_is_left_out() -> None:
     found = Request.from_prompt(
         "Hi, I have a small cheese shop and for winter I make a card. Please draw a cow with a red scarf in front of "
@@ -175,6 +184,8 @@ def test_what_may_be_and_then_must_not_be_is_left_out() -> None:
         ("can u draw a heron? dont write the club name tho we change it", "a heron", ("club name",)),
         ("desktop wallpaper calm dunes, space on the left side for my icons",
          "desktop wallpaper calm dunes, copy space on the left", ()),
+        ("Need a phone wallpaper, tall, dark at the top so I can read the clock. Jellyfish.",
+         "a phone wallpaper, Jellyfish, copy space at the top", ()),
     ],
 )  # fmt: skip
 def test_a_short_request_is_taken_apart_too(text: str, prompt: str, avoid: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.asking.exclusions import exclusions, is_tags
+from diffagent.agent.asking.exclusions import exclusions, is_tags, labelled_exclusions
 from diffagent.agent.asking.phrasing import phrasing
 
 
@@ -164,4 +164,4 @@ def test_an_order_behind_and_needs_no_comma() -> None:
     ],
 )
 def test_a_list_behind_a_label_is_excluded(text: str, rest: str, names: tuple[str, ...]) -> None:
-    assert exclusions(text) == (rest, names)
+    assert labelled_exclusions(text) == (rest, names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,16 @@ from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing import suitability
 from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.agent.choosing.preferences import preferences
-from diffagent.agent.choosing.suitability import FEATURES, MATCHED, ShelfFacts, Suitability, features
+from diffagent.agent.choosing.suitability import (
+    FEATURES,
+    MATCHED,
+    ShelfFacts,
+    Suitability,
+    TextMatch,
+    features,
+)
 from diffagent.data.air import AIR
-from diffagent.data.attributes import Attributes
+from diffagent.data.attributes import MEDIA, Attributes
 from diffagent.data.errors import BadCatalog
 from diffagent.data.records import Card, Stats
 
@@ -39,7 +47,7 @@ COLUMNS = np.arange(18, dtype=np.float32).reshape(3, 6)
 
 def table(reading: Reading) -> list[dict[str, float]]:
     """The features that are not 0, of each card."""
-    rows = features(FACTS, reading, COLUMNS, np.array([-1.0, -20.0, -3.0]))
+    rows = features(FACTS, reading, TextMatch(COLUMNS, np.array([-1.0, -20.0, -3.0])))
     assert rows.shape == (3, len(FEATURES))
     return [{name: float(x) for name, x in zip(FEATURES, row, strict=True) if x} for row in rows]
 
@@ -51,6 +59,7 @@ def test_a_plain_request_by_hand() -> None:
         "renown": 3, "renowned": 1, "downloads": 1, "ranked": -1,
         **{name: x for name, x in matched[0].items() if x},
         "is_checkpoint": 1, "kin": 1, "kin_first": 1, "first": 1, "broad": 1, "subject": 1, "kin_renown": 3,
+        "likely_kin": 1,
     }  # fmt: skip
     assert glamour == {
         "obscure": 1, "downloads": 2, "caution": 1, "ranked": -12, **matched[1],
@@ -67,8 +76,17 @@ def test_a_preference_counts_as_far_as_the_medium_fits(monkeypatch: pytest.Monke
     known = {card.air: value for card, value in zip(CARDS, (0.5, 0.7, -0.25), strict=True)}
     monkeypatch.setattr(suitability, "preferences", lambda: known)
     facts = ShelfFacts(CardShelf(CARDS))
-    rows = features(facts, Reading.of("a fox in a field"), COLUMNS, np.zeros(3))
+    photo = Reading.of("a fox in a field")
+    rows = features(facts, photo, TextMatch(COLUMNS, np.zeros(3)))
     assert list(rows[:, FEATURES.index("preference")]) == [0.5, 0, -0.25]  # anime is no kin of photo
+    media = np.zeros(len(MEDIA))
+    media[[MEDIA.index("photo"), MEDIA.index("anime")]] = 0.6, 0.4
+    rows = features(facts, photo, TextMatch(COLUMNS, np.zeros(3), media))
+    assert list(rows[:, FEATURES.index("likely_kin")]) == pytest.approx([0.6, 0.4, 0])
+    assert list(rows[:, FEATURES.index("preference")]) == pytest.approx([0.4, 0.14, -0.25])
+    at_home = replace(photo, known_slots=frozenset(("medium",)))
+    rows = features(facts, at_home, TextMatch(COLUMNS, np.zeros(3), media))
+    assert list(rows[:, FEATURES.index("likely_kin")]) == [1, 0, 0]
 
 
 def test_what_ships_has_preferences() -> None:

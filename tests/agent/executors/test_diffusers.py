@@ -6,7 +6,10 @@ import asyncio
 import functools
 import json
 import re
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from diffagent.agent.executors import images, silent
 from diffagent.agent.targets import generation
 from diffagent.agent.targets.emitting import emit, supported
 from diffagent.data.catalog.catalog import Catalog
-from diffagent.data.errors import BadInput, JobFailed
+from diffagent.data.errors import BadInput, JobFailed, MissingWeights, Refused
 from diffagent.data.records import Card, T2ICall, Usage
 
 diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip install 'diffagent[images]'")
@@ -376,3 +379,75 @@ def test_a_repository_is_opened_whole(sd: Tiny, tmp_path: Path) -> None:
     with pytest.raises(JobFailed, match="gone holds no StableDiffusionPipeline of safetensors"):
         gone.make(gone.call(), tmp_path)
     catalog.close()
+
+
+STROKES = "inventor/strokes"
+
+
+def with_a_lora_of_the_hub(tiny: Tiny, folder: Path) -> Tiny:
+    card = replace(
+        tiny.lora, air=f"urn:air:sd1:lora:huggingface:{STROKES}", model_id=None, version_id=None,
+        sha256=None, hashes=(), file_name="strokes.safetensors", source="huggingface",
+    )  # fmt: skip
+    with Catalog.create(folder / "hub.sqlite") as catalog:
+        catalog.add([tiny.checkpoint, card])
+    files = {tiny.checkpoint.air: tiny.files[tiny.checkpoint.air]}
+    return replace(tiny, lora=card, files=files, catalog=Catalog.open(folder / "hub.sqlite"))
+
+
+def test_a_loras_file_comes_from_the_hubs_cache(
+    sd: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    there = with_a_lora_of_the_hub(sd, tmp_path)
+    with pytest.raises(MissingWeights, match=r"strokes.safetensors of inventor/strokes is neither cached"):
+        there.make(there.call(lora=True), tmp_path)
+    cached = tmp_path / "cache" / "models--inventor--strokes"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("a" * 40)
+    snapshot = cached / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "strokes.safetensors").write_bytes(sd.files[sd.lora.air].read_bytes())
+    picture = there.pixels(there.call(lora=True), tmp_path / "one")
+    assert picture == sd.pixels(sd.call(lora=True), tmp_path / "other")
+    assert picture != sd.pixels(sd.call(), tmp_path / "plain")
+    there.catalog.close()
+
+
+class GatedHub(BaseHTTPRequestHandler):
+    """Answers as the hub does for a repository whose licence the caller has not accepted."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(403)
+        self.send_header("X-Error-Code", "GatedRepo")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_HEAD
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def gated_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with HTTPServer(("127.0.0.1", 0), GatedHub) as server:
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        monkeypatch.setattr(
+            "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+            address + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
+
+
+def test_a_gated_repository_is_refused_with_what_to_do(sd: Tiny, tmp_path: Path, gated_hub: None) -> None:
+    there = with_a_lora_of_the_hub(sd, tmp_path)
+    with pytest.raises(Refused, match=r"strokes.safetensors of inventor/strokes is for account .*HF_TOKEN"):
+        there.make(there.call(lora=True), tmp_path)
+    there.catalog.close()

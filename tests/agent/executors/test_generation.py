@@ -282,7 +282,10 @@ def test_old_a1111_has_the_schedule_in_the_samplers_name(catalog: Catalog, tmp_p
     server = FakeA1111()
     server.schedules, server.samplers = None, ("DPM++ 2M SDE", "DPM++ 2M SDE Exponential")
     make("a1111", server, tmp_path, catalog, call=call_of(AURORA, sampler="DPM++ 2M SDE Exponential"))
-    assert next(body for body in server.bodies if body and "prompt" in body)["sampler_name"] == "DPM++ 2M SDE Exponential"
+    assert (
+        next(body for body in server.bodies if body and "prompt" in body)["sampler_name"]
+        == "DPM++ 2M SDE Exponential"
+    )
     with pytest.raises(Refused, match=r"no sampler 'DPM.. 2M SDE Beta'"):
         make("a1111", server, tmp_path, catalog, call=call_of(AURORA, sampler="DPM++ 2M SDE Beta"))
 

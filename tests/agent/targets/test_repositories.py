@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -46,13 +47,17 @@ ONE_FILE = Card(
     file_name="one.safetensors", source="huggingface",
 )  # fmt: skip
 LORA = PAIRS["Flux.1 D"][1]
+STROKES = Card(
+    "Strokes", "LoRA", "Flux.1 D", "urn:air:flux1:lora:huggingface:inventor/strokes",
+    file_name="strokes_v2.safetensors", source="huggingface",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     path = tmp_path_factory.mktemp("repositories") / "own.sqlite"
     with Catalog.create(path) as new_catalog:
-        new_catalog.add([*OWN.values(), LIKE_FLUX, ONE_FILE, LORA])
+        new_catalog.add([*OWN.values(), LIKE_FLUX, ONE_FILE, LORA, STROKES])
     opened = Catalog.open(path)
     yield opened
     opened.close()
@@ -68,11 +73,14 @@ def test_diffusers_is_offered_whole_repositories(base_model: str) -> None:
 
 
 def test_diffusers_is_offered_no_other_files_of_the_hub() -> None:
-    """One file of a repository, a repository of a base model that it does not run, and a LoRA's."""
+    """One file of a repository, a repository of a base model that it does not run, and a LoRA's whose file is
+    not known to be safetensors."""
     scope = ChoiceScope(target="diffusers")
-    lora = Card("Strokes", "LoRA", "Flux.1 D", "urn:air:flux1:lora:huggingface:inventor/strokes")
     assert scope.allows(LIKE_FLUX)
-    assert [scope.allows(card) for card in (ONE_FILE, OWN["HiDream"], lora)] == [False, False, False]
+    assert scope.allows(STROKES)
+    unknown, pickle = replace(STROKES, file_name=None), replace(STROKES, file_name="strokes.bin")
+    others = (ONE_FILE, OWN["HiDream"], unknown, pickle)
+    assert [scope.allows(card) for card in others] == [False, False, False, False]
 
 
 def test_diffusers_opens_a_repository_whole(catalog: Catalog) -> None:
@@ -104,6 +112,34 @@ def test_a_lora_goes_on_a_repository(catalog: Catalog) -> None:
     assert emitted.call.base_checkpoint == LIKE_FLUX.air
     assert emitted.request["loras"][0]["file"] == LORA.file_name
     compile(emitted.request["snippet"], "snippet", "exec")
+
+
+def test_a_loras_file_is_one_of_its_repository(catalog: Catalog) -> None:
+    """Others than diffusers need a server that has it, or a version of Civitai."""
+    call = call_of(
+        "Flux.1 D", lora=True, model="Strokes", air=STROKES.air, base_checkpoint=OWN["Flux.1 D"].air,
+        loras=({"model": "Strokes", "air": STROKES.air, "weight": 0.75, "trigger_words": ()},),
+    )  # fmt: skip
+    request = emit(call, "diffusers", catalog).request
+    assert request["loras"] == [
+        {
+            "air": STROKES.air, "repository": "inventor/strokes", "file": "strokes_v2.safetensors",
+            "sha256": None, "url": "https://huggingface.co/inventor/strokes", "weight": 0.75,
+        }
+    ]  # fmt: skip
+    line = (
+        "pipe.load_lora_weights('inventor/strokes', weight_name='strokes_v2.safetensors', "
+        "adapter_name='lora1')"
+    )
+    assert line in request["snippet"].splitlines()
+    compile(request["snippet"], "snippet", "exec")
+    installed = emit(call, "diffusers", catalog, names={STROKES.air: "here.safetensors"}).request
+    assert installed["loras"][0]["file"] == "here.safetensors"
+    assert "pipe.load_lora_weights('here.safetensors', adapter_name='lora1')" in installed["snippet"]
+    for target, reason in (("civitai", "Strokes is not on Civitai"), ("horde", "Strokes has no Civitai")):
+        with pytest.raises(BadInput, match=reason):
+            emit(call, target, catalog, nearest=True)
+        assert not ChoiceScope(target=target).allows(STROKES)
 
 
 @pytest.mark.parametrize(
@@ -172,3 +208,24 @@ def test_the_nearest_base_model_is_one_that_runs_the_same_loras() -> None:
     assert nearest_base_model("Illustrious", had) == "SDXL 1.0"
     assert nearest_base_model("Flux.1 Krea", ("Krea 2", "Flux.1 S")) == "Flux.1 S"
     assert nearest_base_model("Anima", ("SD 1.5", "ZImageTurbo")) == "ZImageTurbo"
+
+
+def test_what_ships_for_each_target() -> None:
+    """Entries of Flux.1 D and of base models that answer by their own repository or Civitai's copy of it."""
+    asked = ("Flux.1 D", "ZImageTurbo", "Qwen", "Pony")
+    with Catalog.open() as shipped:
+        cards = [card for card in shipped.cards() if card.base_model in asked]
+    counts = {
+        target: Counter(
+            (card.base_model, card.type) for card in cards if ChoiceScope(target=target).allows(card)
+        )
+        for target in ("diffusers", "civitai", "horde")
+    }
+    pony = {("Pony", "Checkpoint"): 3, ("Pony", "LoRA"): 64}
+    turbo = {("ZImageTurbo", "Checkpoint"): 1}
+    flux = {("Flux.1 D", "Checkpoint"): 2, ("Flux.1 D", "LoRA"): 146}
+    assert counts == {
+        "diffusers": {**flux, **turbo, ("Qwen", "Checkpoint"): 2, **pony},
+        "civitai": {("Flux.1 D", "Checkpoint"): 1, **turbo, ("Qwen", "Checkpoint"): 1, **pony},
+        "horde": {**turbo, ("Qwen", "Checkpoint"): 1, **pony, ("Pony", "Checkpoint"): 2},
+    }

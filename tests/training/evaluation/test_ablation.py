@@ -16,9 +16,9 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.serving.commands import training as cli
+from diffagent.training.corpora.plain_requests import PlainRequest
 from diffagent.training.evaluation.ablation import exchange_letters, other_requests, summarise, systems, text
 from diffagent.training.fitting.asking_weights import CandidateScores
-from diffagent.training.fitting.plain_requests import PlainRequest
 
 MakeAgent = Callable[..., Agent]
 HARBOUR, LAKE = (

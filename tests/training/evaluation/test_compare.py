@@ -12,8 +12,8 @@ from stand_ins import ENTRIES, RuleEngine, WordEncoder, quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
+from diffagent.training.corpora.held_out_pairs import HeldOutPair
 from diffagent.training.evaluation.compare import answers, parse_system, table
-from diffagent.training.evaluation.selection import HeldOutPair
 from diffagent.training.rewards.community import Community
 
 

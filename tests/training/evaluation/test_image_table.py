@@ -27,7 +27,7 @@ from diffagent.training.evaluation.image_table import (
     table,
 )
 from diffagent.training.evaluation.sheets import blind_page, sheets
-from diffagent.training.evaluation.studio import Studio
+from diffagent.training.rewards.studio import Studio
 from diffagent.training.rewards.unified import unified
 from diffagent.training.rrhf.queries import default_card
 

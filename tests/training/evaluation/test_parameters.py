@@ -10,15 +10,9 @@ from stand_ins import ENTRIES, RuleEngine
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.choosing.prefilter import Candidate
-from diffagent.data.records import Card, Usage
-from diffagent.training.evaluation.parameters import (
-    GLOBAL,
-    PairParameters,
-    Parameters,
-    measure_pair,
-    offer,
-    table,
-)
+from diffagent.data.records import Card
+from diffagent.training.corpora.held_out_pairs import Parameters
+from diffagent.training.evaluation.parameters import GLOBAL, PairParameters, measure_pair, table
 
 PIXELS, OIL, INK, _, _ = (entry.card for entry in ENTRIES)
 API = {"sampling_method": "DDIM", "width": 512, "height": 768, "sampling_steps": 35, "cfg_scale": 7.5}
@@ -33,12 +27,6 @@ def test_the_global_ones_are_the_papers() -> None:
     assert Parameters("Euler a", (512, 512), 20, 7.0) == GLOBAL
 
 
-def test_the_most_frequent_of_a_model_else_of_its_family() -> None:
-    usage = Usage({"Euler a": 2, "DDIM": 3, "Unknown": 9}, {30: 1, 20: 1}, {}, {"512x768": 1, "500x500": 8})
-    family = Usage({}, {}, {6.5: 2}, {})
-    assert Parameters.from_usage(usage, family) == Parameters("DDIM", (512, 768), 20, 6.5)
-
-
 def test_what_is_written_for_the_true_model(make_agent: Callable[..., Agent]) -> None:
     likes_ddim = RuleEngine(like=lambda slot, option: 30.0 if option in ("DDIM", "35") else 0.0)
     agent = make_agent(likes_ddim, Fusion(parameter_weight=1.0))
@@ -48,13 +36,6 @@ def test_what_is_written_for_the_true_model(make_agent: Callable[..., Agent]) ->
     assert measures.model_default == measures.global_default == GLOBAL
     with_wishes = measure_pair(agent, "a fox, 640x640, 12 steps", [likely(OIL), likely(PIXELS)], PIXELS, API)
     assert (with_wishes.agent.size, with_wishes.agent.steps) == ((640, 640), 12)
-
-
-def test_the_true_model_takes_the_last_place_where_it_is_not_listed() -> None:
-    candidates = [likely(OIL, -1.0), likely(PIXELS, -2.0)]
-    assert offer(candidates, PIXELS) == (candidates, "B")
-    assert offer([likely(OIL, -1.0), likely(INK, -2.0)], PIXELS) == (candidates, "B")
-    assert offer([], PIXELS) == ([likely(PIXELS)], "A")
 
 
 def test_shares_errors_and_the_lead_by_hand() -> None:

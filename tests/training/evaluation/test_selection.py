@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,17 +14,14 @@ from stand_ins import RuleEngine, plain_suitability
 from diffagent.agent.agent import Agent
 from diffagent.agent.asking.request import Request
 from diffagent.agent.choosing.fusion import Fusion
-from diffagent.data.errors import BadInput
+from diffagent.training.corpora.held_out_pairs import HeldOutPair
 from diffagent.training.evaluation.selection import (
-    HeldOutPair,
     LeaveOut,
     PairMeasures,
     SelectionOptions,
     _interval,
     _rank,
     measure,
-    read_pairs,
-    sample,
     summarise,
     variant,
 )
@@ -113,50 +109,6 @@ def test_a_summary_has_an_interval_for_every_figure_and_is_json() -> None:
                 low, high = part["ci95"][name][k]
                 assert low <= value <= high
     assert json.loads(json.dumps(summary)) == summary
-
-
-GOOD = {"prompt": "a fox", "air": PIXELS}
-
-
-def test_pairs_are_plain_or_dabench_rows(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.jsonl"
-    bench = {"instruction": {"prompt": "sea", "negative_prompt": "fog"}, "api": {"width": 512}, "air": INK}
-    path.write_text("\n".join(map(json.dumps, [GOOD, {**GOOD, "negative_prompt": None}, bench])))
-    assert list(read_pairs(path)) == [
-        HeldOutPair("a fox", "", PIXELS),
-        HeldOutPair("a fox", "", PIXELS),
-        HeldOutPair("sea", "fog", INK, {"width": 512}),
-    ]
-
-
-@pytest.mark.parametrize(
-    "bad", ["", "{", "[]", "7", '"text"', '{"prompt": "a fox"}', '{"air": "x"}', '{"instruction": "a fox"}',
-            '{"prompt": 5, "air": "x"}', '{"prompt": "a fox", "air": null}']
-)  # fmt: skip
-def test_a_line_that_is_no_pair_is_named(tmp_path: Path, bad: str) -> None:
-    path = tmp_path / "pairs.jsonl"
-    path.write_text(f"{json.dumps(GOOD)}\n{bad}\n{json.dumps(GOOD)}\n")
-    with pytest.raises(BadInput, match=r"pairs\.jsonl, line 2 is not a pair") as refusal:
-        list(read_pairs(path))
-    assert "\n" not in str(refusal.value)
-
-
-def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"is not a file$"):
-        list(read_pairs(tmp_path / "none.jsonl"))
-    (tmp_path / "image.jsonl").write_bytes(b"\x89PNG\xff\xfe")
-    with pytest.raises(BadInput, match=r"image\.jsonl"):
-        list(read_pairs(tmp_path / "image.jsonl"))
-
-
-def test_a_sample_is_seeded_and_keeps_the_order() -> None:
-    pairs = [HeldOutPair(str(i), "", PIXELS) for i in range(50)]
-    ten = sample(pairs, 10, seed=3)
-    numbers = [int(pair.prompt) for pair in ten]
-    assert len(set(numbers)) == 10
-    assert numbers == sorted(numbers)
-    assert sample(pairs, 10, seed=3) == ten != sample(pairs, 10, seed=4)
-    assert sample(pairs, None, 0) == sample(pairs, 50, 0) == sample(pairs, 99, 0) == pairs
 
 
 HARBOUR, LAKE = "urn:air:sd1:checkpoint:civitai:22@23", "urn:air:sdxl:checkpoint:civitai:44@45"

@@ -12,7 +12,7 @@ from stand_ins import RuleEngine, quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
-from diffagent.training.evaluation.selection import HeldOutPair
+from diffagent.training.corpora.held_out_pairs import HeldOutPair
 from diffagent.training.fitting.fusion import WRITE, fit_write, save
 
 MakeAgent = Callable[..., Agent]

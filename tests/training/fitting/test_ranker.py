@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from stand_ins import WordEncoder, invented, quiet
+from stand_ins import WordEncoder, quiet
+from themed_hub import THEMES, hub
 
 from diffagent.agent.choosing.matching import FEATURES
 from diffagent.agent.choosing.prefilter import Prefilter
-from diffagent.data.catalog.cards import Entry
-from diffagent.data.catalog.specification import MATCHED
-from diffagent.training.fitting.ranker import (
-    Corpus,
-    FitConfig,
-    Queries,
-    _list,
-    _matcher,
-    fit,
-    gather,
-    queries,
-    shorten,
-)
-
-THEMES = {
-    "Ink": "ink brush monochrome paper stroke",
-    "Pixel": "pixel sprite retro arcade dither",
-    "Oil": "oil canvas impasto baroque varnish",
-    "Robot": "robot chrome gears circuit android",
-    "Forest": "forest moss fern canopy trail",
-    "Harbour": "harbour boats gulls pier lighthouse",
-    "Food": "ramen broth noodles bowl chopsticks",
-    "Space": "nebula galaxy astronaut orbit comet",
-    "Clay": "clay plasticine stopmotion thumbprint puppet",
-    "Glass": "glass stained mosaic cathedral lead",
-}
-THINGS = ["fox", "castle", "hare", "door", "lamp", "river", "tower", "bird", "horse", "kettle"]
-
-
-def hub(prompts: int = 6) -> list[Entry]:
-    """A model a theme; each prompt holds three of the theme's words and a thing."""
-    rng = np.random.default_rng(0)
-
-    def prompt(words: list[str], i: int) -> str:
-        places = rng.choice(len(words), 3, replace=False)
-        return f"a {THINGS[i]}, " + ", ".join(words[w] for w in places)
-
-    return [
-        invented(n, name, [prompt(words.split(), i) for i in range(prompts)], tags=(words.split()[0],))
-        for n, (name, words) in enumerate(THEMES.items(), 1)
-    ]
-
+from diffagent.training.corpora.train_samples import Corpus, gather, seen_by
+from diffagent.training.fitting.ranker import FitConfig, Queries, _list, fit, queries
 
 CONFIG = FitConfig(
     folds=3, full=60, short=30, most_per_model=50, near=4, random=3, hidden=4, epochs=30, batch=16
@@ -69,73 +28,13 @@ def column(features: np.ndarray, name: str) -> np.ndarray:
     return features[..., FEATURES.index(name)].astype(float)
 
 
-def test_the_corpus_holds_every_sample_as_its_models_document(corpus: Corpus) -> None:
-    assert [card.name for card in corpus.cards] == list(THEMES)
-    assert np.bincount(corpus.model).tolist() == [6] * 10
-    assert len(corpus.docs) == len(corpus.texts) == 60
-    assert set(corpus.image_fold.tolist()) == set(corpus.cluster_fold.tolist()) == {0, 1, 2}
-
-
-def test_the_same_prompt_of_one_model_is_one_document_of_its_smallest_image() -> None:
-    entry = invented(5, "Twin", ["a fox, snow", "a hare, snow", "a fox, snow"])
-    once = gather([entry], WordEncoder(), 50)
-    without_last = gather([replace_samples(entry, 2)], WordEncoder(), 50)
-    assert once.texts == [("a fox, snow", ""), ("a hare, snow", "")]
-    assert once.image_fold.tolist() == without_last.image_fold.tolist()
-
-
-def replace_samples(entry: Entry, count: int) -> Entry:
-    return Entry(entry.card, entry.samples[:count])
-
-
-def test_near_duplicates_share_a_cluster_fold() -> None:
-    entries = [
-        invented(5, "One", ["a red fox in the deep snow", "harbour at night"]),
-        invented(6, "Two", ["a red fox, in the deep snow", "teapot on a table"]),
-    ]
-    near_corpus = gather(entries, WordEncoder(), 1000)
-    fox, harbour, twin, teapot = near_corpus.cluster_fold.tolist()
-    assert fox == twin
-    assert len({fox, harbour, teapot}) == 3
-    assert near_corpus.image_fold[0] != near_corpus.image_fold[2]
-
-
-def seen_by(corpus: Corpus, fold: int) -> npt.NDArray[np.bool_]:
-    return np.asarray((corpus.image_fold != fold) & (corpus.cluster_fold != fold))
-
-
-def test_a_fold_hides_its_own_images_and_clusters() -> None:
-    entries = [*hub(4), *(replace_card(entry, 100) for entry in hub(4))]  # every prompt twice
-    corpus = gather(entries, WordEncoder(), 3)
-    for fold in range(3):
-        hidden = _matcher(corpus, seen_by(corpus, fold))
-        terms = {tuple(document.tolist()) for document in documents_of(hidden)}
-        for at, doc in enumerate(corpus.docs):
-            text = tuple(sorted(set(doc.prompt.tolist())))
-            if fold == corpus.cluster_fold[at]:  # its near-duplicates of any model are gone
-                assert text not in terms
-        assert len(hidden.model) == seen_by(corpus, fold).sum() < len(corpus.docs)
-
-
-def replace_card(entry: Entry, offset: int) -> Entry:
-    number = (entry.card.model_id or 0) + offset
-    return invented(number, f"{entry.card.name} {offset}", [sample.prompt for sample in entry.samples])
-
-
-def documents_of(matcher: Any) -> list[np.ndarray]:
-    """The hashed terms of each document's prompt, ascending."""
-    index = matcher.prompts
-    terms = np.repeat(np.arange(len(index.start) - 1), np.diff(index.start))
-    return [terms[index.documents == at] for at in range(len(index))]
-
-
 def test_no_query_meets_its_own_image(corpus: Corpus) -> None:
     data = queries(corpus, WordEncoder(), replace(CONFIG, short=0), quiet)
     assert set(data.kind.tolist()) == {0, 1}
     # its own image would match word for word
     assert column(data.features, "term")[:, 0].max() < 0.99
     assert column(data.features, "sentence")[:, 0].max() < 0.99
-    everything = _matcher(corpus, np.ones(60, bool))
+    everything = seen_by(corpus, None)
     assert len(everything.model) == 60
 
 
@@ -170,7 +69,7 @@ def test_the_fitted_ranker_finds_models_for_prompts_it_never_saw(corpus: Corpus)
     assert len(history) == 30
     assert history[-1]["loss"] < history[0]["loss"]
     assert history[-1]["recall@1"] >= 0.5  # one in eight by chance
-    prefilter = Prefilter(corpus.cards, _matcher(corpus, np.ones(60, bool)), ranker, encoder)
+    prefilter = Prefilter(corpus.cards, seen_by(corpus, None), ranker, encoder)
     right = 0
     for name, words in THEMES.items():
         _, word, _, _, other_word = words.split()
@@ -210,30 +109,7 @@ def test_a_fit_is_the_same_every_time(corpus: Corpus) -> None:
         assert getattr(second, name).tolist() == value.tolist(), name
 
 
-def test_short_prompts_are_a_few_phrases_and_often_a_word_of_the_model() -> None:
-    card = invented(1, "Grand Inks", [], tags=("sumi",), trigger_words=("inkfox",)).card
-    rng = np.random.default_rng(2)
-    phrases = ["a red fox", "snow", "deep forest", "moss", "dawn"]
-    prompts = [shorten("a (red:1.2) fox, snow, deep forest, moss, dawn", card, rng) for _ in range(200)]
-    for text in prompts:
-        parts = [phrase for phrase in phrases if phrase in text]
-        assert 1 <= len(parts) <= 4
-    mentions = [any(word in text for word in ("sumi", "Grand", "Inks", "inkfox")) for text in prompts]
-    assert 0.6 < np.mean(mentions) < 0.8  # 0.45 a tag, 0.15 the name, 0.1 a trigger word
-    assert len(set(prompts)) > 100
-
-
-def test_a_card_without_words_leaves_the_prompt_alone() -> None:
-    bare = invented(1, "??", []).card
-    rng = np.random.default_rng(0)
-    assert {shorten("snow", bare, rng) for _ in range(30)} == {"snow"}
-
-
 @pytest.mark.parametrize("wrong", [{"folds": 1}, {"hidden": 0}, {"epochs": 0}, {"near": 0}])
 def test_a_config_without_anything_to_fit_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
         FitConfig(**wrong)
-
-
-def test_documents_of_the_corpus_are_flagged_as_the_catalogs_are(corpus: Corpus) -> None:
-    assert all((doc.prompt & MATCHED).any() for doc in corpus.docs)

@@ -11,7 +11,7 @@ from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.suitability import FEATURES
-from diffagent.training.fitting.plain_requests import GradedCandidate, PlainRequest
+from diffagent.training.corpora.plain_requests import GradedCandidate, PlainRequest
 from diffagent.training.fitting.suiting import GradedRequest, fit, fit_once, fit_preferences, gather, measure
 
 PIXELS, OIL, UNKNOWN = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22, 66))
@@ -71,8 +71,9 @@ def test_readers_preferences_tell_models_of_like_features_apart() -> None:
     assert list(row.features[:, FEATURES.index("preference")]) == [known[air] for air in "abc"]
     row.features[:, FEATURES.index("is_checkpoint")] = 1
     row.features[:, FEATURES.index("kin")] = (1, 0.5, 0)
+    row.features[:, FEATURES.index("likely_kin")] = (1, 0.5, 0.5)
     half = row.with_preferences(dict.fromkeys("abc", 2.0)).features[:, FEATURES.index("preference")]
-    assert list(half) == [2, 1, 0]  # a checkpoint of another medium is not liked for its own
+    assert list(half) == [2, 1, 0.5]  # a checkpoint of another medium is not liked for its own
     fitted = fit_once([row.with_preferences(known) for row in rows], hidden=4)
     assert list(np.argsort(fitted(order.with_preferences(known).features))) == [2, 0, 1]
 

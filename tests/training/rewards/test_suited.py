@@ -12,7 +12,7 @@ from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.suitability import FEATURES
-from diffagent.training.fitting.plain_requests import PlainRequest
+from diffagent.training.corpora.plain_requests import PlainRequest
 from diffagent.training.fitting.suiting import GradedRequest
 from diffagent.training.rewards.suited import UNKNOWN, SuitabilityReward, agreement, ordered_pairs
 

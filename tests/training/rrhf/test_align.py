@@ -11,24 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from stand_ins import quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines.adapter import FILE, Adapter
 from diffagent.data.errors import BadInput, EngineGone
 from diffagent.data.records import T2ICall
-from diffagent.data.weights.weights import Weights
-from diffagent.training.rrhf.align import adapt, align
+from diffagent.training.rrhf.align import align
 from diffagent.training.rrhf.collecting import SCORES, AlignmentTask, from_row, rank, to_row
 from diffagent.training.rrhf.config import RRHFConfig
-from diffagent.training.rrhf.policy import TunedModel
 from diffagent.training.rrhf.queries import default_card, read_queries
 from diffagent.training.rrhf.responses import QueryResponses
 from diffagent.training.sft.answer_trainer import read_log
-from diffagent.training.sft.export import save_adapter
 from diffagent.training.sft.limits import Limits
 from diffagent.training.sft.recipe import AdapterConfig
+from diffagent.training.sft.tuned_model import TunedModel
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [
@@ -178,23 +175,6 @@ def test_a_task_with_too_few_queries_is_refused(task: tuple[AlignmentTask, Agent
     with pytest.raises(BadInput, match="8 queries have two different responses, but the recipe takes 9"):
         run(few, task[1], tmp_path / "out")
     assert len((tmp_path / "out" / SCORES).read_text().splitlines()) == 9  # a header and eight queries
-
-
-def test_the_adapter_of_fine_tuning_is_trained_on(tiny_folder: Path, tmp_path: Path) -> None:
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
-    name = "model.layers.0.self_attn.q_proj"
-    width = model.get_submodule(name).weight.shape
-    pairs = {name: (torch.ones(3, width[1]), torch.full((width[0], 3), 0.5))}
-    (tmp_path / "adapter").mkdir()
-    base = Weights(tiny_folder)
-    save_adapter(pairs, 6.0, 3, {"base": base.digest}, tmp_path / "adapter" / FILE)
-    expected = model.get_submodule(name).weight.detach() + 2 * torch.full(width, 1.5)
-    adapted, plan = adapt(model, TunedModel(str(tiny_folder), base, tmp_path / "adapter"), CONFIG)
-    assert plan.lora == AdapterConfig(3, 6.0)
-    merged = adapted.merge_and_unload()
-    torch.testing.assert_close(merged.get_submodule(name).weight.detach(), expected)
 
 
 @pytest.mark.wide

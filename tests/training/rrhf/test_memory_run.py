@@ -19,11 +19,11 @@ from diffagent.training.rewards.suited import SuitabilityReward
 from diffagent.training.rrhf.align import align
 from diffagent.training.rrhf.collecting import AlignmentTask
 from diffagent.training.rrhf.config import RRHFConfig, read_config
-from diffagent.training.rrhf.policy import TunedModel
 from diffagent.training.rrhf.queries import default_card, request_queries
 from diffagent.training.sft.dialogues import Mix
 from diffagent.training.sft.recipe import SftRecipe
 from diffagent.training.sft.sft import train
+from diffagent.training.sft.tuned_model import TunedModel
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [

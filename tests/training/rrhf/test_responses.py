@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.decoder import Prefill
-from diffagent.training.rrhf.policy import Policy, TunedModel
+from diffagent.training.rrhf.policy import Policy
 from diffagent.training.rrhf.queries import Query, ask, default_card
 from diffagent.training.rrhf.responses import (
     _draw_options,
@@ -218,18 +217,6 @@ def test_letters_beyond_the_candidates_are_invalid(agent: Agent) -> None:
     assert _named_card(f'{LABELS[2]} = [512,512,"Euler a",20,7', query, agent) == query.cards[2]
     for text in (LABELS[4], "", "AB", "?", "The best"):
         assert _named_card(text, query, agent) is None
-
-
-def test_a_runs_adapter_goes_on_where_it_has_one(tmp_path: Path, tiny_folder: Path) -> None:
-    import json
-
-    whole = TunedModel.find(str(tiny_folder))
-    assert (whole.adapter, whole.base.path) == (None, tiny_folder)
-    (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "adapter.safetensors").write_bytes(b"")
-    (tmp_path / "run.json").write_text(json.dumps({"base": {"name": str(tiny_folder)}}))
-    tuned = TunedModel.find(str(tmp_path))
-    assert (tuned.base.path, tuned.adapter) == (tiny_folder, tmp_path / "adapter")
 
 
 def test_memory_form_asks_the_whole_catalog(make_agent: Callable[..., Agent], policy: Policy) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from stand_ins import WordEncoder, invented, plain_ranker, quiet
 
 from diffagent.data.errors import BadInput
-from diffagent.training.fitting.ranker import Corpus, gather, seen_by
+from diffagent.training.corpora.train_samples import Corpus, gather, seen_by
 from diffagent.training.sft.listing import ListingConfig, list_held_out, list_train, plain_list, read_rows
 
 FOX = "a red fox in deep snow, pixel art, tiny sprite"

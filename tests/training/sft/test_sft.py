@@ -300,7 +300,7 @@ def test_examples_are_made_once(
 def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
     straight: Path, dabench: Path, recipe: SftRecipe, monkeypatch: Any, tmp_path: Path
 ) -> None:
-    from diffagent.training.fitting.plain_requests import read_graded
+    from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.sft import examples as module
 
     requests = read_graded()

@@ -25,7 +25,7 @@ from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.installed_models import read_installed
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
-from diffagent.training.rrhf.responses import call_digest
+from diffagent.training.rewards import call_digest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,33 +1,20 @@
-"""Plain requests with their readings and graded candidates, as a data set and as dialogues.
+"""Plain requests with their readings and graded candidates, as a data set.
 
-    requests.jsonl.gz  {"id", "prompt", "kind", "slots": {…}, "special", "candidates": [
-                        {"air", "base_checkpoint", "grade": 0 wrong, 1 weak, 2 acceptable, 3 good}, …]}
-
-Each request makes two dialogues: the reading, and the choice among its candidates given the reading,
-shuffled, so that a place in the list is no hint. The choice has no single right answer: a letter's share of
-the target grows with its grade.
+requests.jsonl.gz  {"id", "prompt", "kind", "slots": {…}, "special", "candidates": [
+                    {"air", "base_checkpoint", "grade": 0 wrong, 1 weak, 2 acceptable, 3 good}, …]}
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy as np
-
-from diffagent.agent.answering import choice
-from diffagent.agent.answering.answer import LABELS
-from diffagent.agent.answering.choice import SHOWN
-from diffagent.agent.asking import reading
 from diffagent.agent.asking.reading import Reading, Special
-from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.json_rows import read_rows
-from diffagent.data.records import Card
-from diffagent.training.sft.dialogues import Dialogue
 
 Split = Literal["train", "align", "test"]
 SHARES = (("test", 0.1), ("align", 0.1))
@@ -126,36 +113,3 @@ def read_graded(path: Path | None = None) -> list[PlainRequest]:
     """
     right = "give graded requests, as those that ship"
     return list(read_rows(path or shipped(), PlainRequest.parse, "a request", right))
-
-
-def readings(requests: Sequence[PlainRequest]) -> Iterator[Dialogue]:
-    """The reading of each request as a dialogue."""
-    for request in requests:
-        legal = replace(Reading.of(request.prompt), barred_media=frozenset(), is_tagged=False).grammar(1.0)
-        yield Dialogue("reading", reading.question(request.prompt), request.reading.line, legal)
-
-
-def choices(
-    requests: Sequence[PlainRequest], cards: Mapping[str, Card], rng: np.random.Generator
-) -> Iterator[Dialogue]:
-    """The choice of each request, as a dialogue, among :data:`SHOWN` of its candidates in ``cards`` (by AIR).
-
-    Half of the list are the best candidates; a request without an acceptable one makes no dialogue. A fifth
-    of the choices follow the rules' reading instead of the right one, as in serving where the model errs.
-    """
-    for request in requests:
-        truth, draft = request.reading, Reading.of(request.prompt)
-        candidates = [candidate for candidate in request.candidates if candidate.air in cards]
-        candidates = [candidates[i] for i in rng.permutation(len(candidates))]
-        candidates.sort(key=lambda candidate: -candidate.grade)
-        others = [candidates[i] for i in SHOWN // 2 + rng.permutation(max(0, len(candidates) - SHOWN // 2))]
-        candidates = candidates[: SHOWN // 2] + others[: SHOWN - SHOWN // 2]
-        candidates = [candidates[i] for i in rng.permutation(len(candidates))]
-        worth = np.array([WORTH[candidate.grade] for candidate in candidates])
-        if len(candidates) < 2 or worth.sum() < WORTH[2]:
-            continue
-        line = truth.line if rng.random() < 0.8 else draft.line
-        question = choice.question([cards[candidate.air] for candidate in candidates], request.prompt, line)
-        label = LABELS[int(worth.argmax())]
-        targets = tuple((worth / worth.sum()).tolist())
-        yield Dialogue("choice", question, label, Grammar((label,)), targets=targets)

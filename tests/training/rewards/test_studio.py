@@ -21,7 +21,7 @@ from diffagent.agent.executors import TargetImage
 from diffagent.agent.executors.images import read_texts
 from diffagent.data.devices import share
 from diffagent.data.records import T2ICall
-from diffagent.training.evaluation.studio import Studio
+from diffagent.training.rewards.studio import Studio
 from diffagent.training.rewards.unified import ImageMetrics
 
 
