@@ -1,10 +1,10 @@
-"""Rows of JSON lines, and what is wrong with a row, in one line."""
+"""Rows of JSON lines, and what pydantic finds wrong with a row, a call or a request, in one line."""
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,18 +12,37 @@ from pydantic import ValidationError
 
 from diffagent.data.errors import BadInput
 
+BRIEF = 60
+"""Characters shown of a value."""
 Row = TypeVar("Row")
 
 
 def fault(error: ValidationError, subject: str) -> str:
-    """The first fault, as ``place: reason (given: value)``; ``subject`` is the place of the whole row."""
-    first = error.errors(include_url=False)[0]
-    place = " ".join(".".join(map(str, first["loc"])).split()) or subject
-    given = repr(first.get("input"))
-    given = given if len(given) <= 60 else given[:57] + "..."
-    is_unknown = first["type"] == "unexpected_keyword_argument"  # the message for models, for dataclasses too
-    reason = "Extra inputs are not permitted" if is_unknown else first["msg"]
-    return f"{place}: {reason}" + ("" if first["type"] == "missing" else f" (given: {given})")
+    """The first of an error's faults, as a :func:`sentence`."""
+    return sentence(error.errors(include_url=False)[0], subject)
+
+
+def sentence(fault: Mapping[str, Any], subject: str) -> str:
+    """One of pydantic's faults in words: ``seed: input should be greater than or equal to 0 (given: -1)``.
+
+    ``subject`` stands for the place where the fault has none. Only values that are text, numbers or null are
+    shown.
+    """
+    place = " ".join(".".join(map(str, fault["loc"])).split()) or subject
+    is_unknown = fault["type"] == "unexpected_keyword_argument"  # the message for models, for dataclasses too
+    reason = "extra inputs are not permitted" if is_unknown else fault["msg"].removeprefix("Value error, ")
+    given = fault.get("input", ...)
+    shown = f" (given: {brief(given)})" if isinstance(given, str | int | float | None) else ""
+    return f"{place}: {reason[:1].lower()}{reason[1:]}{shown}"
+
+
+def brief(value: object) -> str:
+    """The value's ``repr``, cut to 60 characters."""
+    try:
+        shown = repr(value[:BRIEF] if isinstance(value, str) else value)
+    except ValueError:  # an integer of more digits than Python prints
+        shown = "a number of very many digits"
+    return shown if len(shown) <= BRIEF else shown[: BRIEF - 3] + "…"
 
 
 def read_rows(path: Path, parse: Callable[[Any], Row], what: str, remedy: str) -> Iterator[Row]:

@@ -24,11 +24,11 @@ def take(page: Page, url: str, name: str) -> None:
 
 
 def main() -> None:
-    agent = Agent.load()
-    agent.call("a warm-up")
-    with served(create_app(agent)) as url, sync_playwright() as playwright:
+    with served(create_app(Agent.load())) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        desktop = browser.new_page(viewport={"width": 1100, "height": 1290}, color_scheme="light")
+        desktop = browser.new_page(viewport={"width": 1100, "height": 1360}, color_scheme="light")
+        warm_up = desktop.request.post(f"{url}/v1/route", data={"prompt": "a fox, pixel art"})
+        expect(warm_up).to_be_ok()
         take(desktop, url, "page.png")
         phone = browser.new_page(viewport={"width": 390, "height": 1500}, color_scheme="light")
         take(phone, url, "page-phone.png")

@@ -250,6 +250,7 @@ def test_the_stated_counts_are_those_of_the_catalog_that_ships() -> None:
     newer = entries - classic - bases["SDXL 1.0"]
     readme, page = read("README.md"), read("docs/catalog.md")
     assert f"catalog of {entries:,} models" in readme
+    assert f"{entries:,} models" in request_picture.PICTURE.read_text("utf-8")
     assert f"the {sold:,} models whose images may be sold" in readme
     assert f"| {classic:,} checkpoints and LoRAs" in readme
     assert f"| {bases['SDXL 1.0']} checkpoints |" in readme

@@ -34,8 +34,7 @@ VERSIONS = (
 )
 """Words that mean pictures asked for wherever they stand; "two pictures" may as well hang on a wall."""
 PICTURE = (
-    r"(?P<picture>versions?|variations?|variants?|images?|pictures?|pics?|options?|alternatives?|renditions?|"
-    r"interpretations?|takes|tries|attempts|drafts|outputs?|results?|samples?|copies|candidates?|"
+    rf"(?P<picture>{VERSIONS}|images?|pictures?|pics?|outputs?|results?|samples?|copies|candidates?|"
     r"generations?|imgs?)"
 )
 _SEVERAL = (
@@ -142,7 +141,7 @@ _BEHIND = re.compile(
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 _FOREIGN_NUMBERS = (
-    (2, "dos|deux|zwei|due|duas|dois|twee|dwie|dwa|dwóch|два|две|двe|iki|två|to|dvě|dvě|dva|dua|hai|"
+    (2, "dos|deux|zwei|due|duas|dois|twee|dwie|dwa|dwóch|два|две|двe|iki|två|to|dvě|dva|dua|hai|"
         "két|kettő|două|mbili|اثنين|اثنتين|שתי|שני|שתיים|दो"),
     (3, "tres|trois|drei|tre|três|drie|trzy|три|üç|tři|tiga|ba|három|trei|tatu|ثلاث|ثلاثة|שלוש|שלושה|तीन"),
     (4, "cuatro|quatre|vier|quattro|quatro|cztery|четыре|чотири|dört|fyra|fire|čtyři|empat|bốn|négy|"
@@ -155,10 +154,10 @@ _FOREIGN_PICTURES = (
     "versiones|variantes|imágenes|imagenes|opciones|dibujos|fotos|versions|images|variations|dessins|options|"
     "versionen|varianten|bilder|optionen|versioni|varianti|immagini|opzioni|disegni|versões|"
     "variações|imagens|"
-    "opções|desenhos|versies|varianten|afbeeldingen|plaatjes|opties|wersje|warianty|obrazki|obrazy|wersji|"
+    "opções|desenhos|versies|afbeeldingen|plaatjes|opties|wersje|warianty|obrazki|obrazy|wersji|"
     "версии|версий|версії|варианта|вариантов|варіанти|картинки|картинок|изображения|изображений|"
     "картинку|рисунка|"
-    "versiyon|görsel|resim|seçenek|varyasyon|versioner|varianter|billeder|verze|varianty|obrázky|"
+    "versiyon|görsel|resim|seçenek|varyasyon|versioner|varianter|billeder|verze|obrázky|"
     "versi|gambar|"
     "phiên bản|ảnh|bức|hình|változat|kép|versiuni|imagini|variante|picha|صور|نسخ|تصميمات|תמונות|גרסאות|"
     "तस्वीरें|चित्र|संस्करण"

@@ -25,6 +25,7 @@ from diffagent.agent.asking.wishes import Wishes, wishes, with_options
 from diffagent.agent.targets import TargetName
 from diffagent.data.base_models import USUAL, examples
 from diffagent.data.errors import BadInput, BadPrompt
+from diffagent.data.json_rows import sentence
 from diffagent.data.prompts import join_parts, strip_lora_tags
 from diffagent.data.records import CFG_MAX, SEED_MAX, SIDE_MAX, SIDE_MIN, STEPS_MAX, ModelType, legal_side
 
@@ -265,15 +266,12 @@ def takes_text(name: str) -> bool:
 
 
 def _sentence(fault: Mapping[str, Any], field_names: Sequence[str]) -> str:
-    """One of pydantic's errors with the value, on one line."""
-    name = ".".join(map(str, fault["loc"][:1])) or "the request"
+    """One of pydantic's faults, on one line."""
+    name = str(next(iter(fault["loc"]), ""))
     if fault["type"] == "extra_forbidden":
         return f"there is no option {name[:60]!r}: the options are {', '.join(field_names)}"
     if fault["type"] == "missing":
         return f"{name} is missing: say what to draw"
     if name == "images" and fault["type"] == "too_long":
         return f"{fault['ctx']['actual_length']} example images were given: give 1 to {MAX_IMAGES}"
-    value = repr(fault.get("input"))
-    value = value if len(value) <= 60 else value[:57] + "…"
-    reason = fault["msg"].removeprefix("Value error, ")
-    return f"{name} is {value}: {reason[:1].lower()}{reason[1:]}"
+    return sentence(fault, "the request")

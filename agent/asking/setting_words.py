@@ -16,8 +16,8 @@ from typing import TypeVar
 
 from diffagent.agent.asking.counts import NUMBERS, number
 from diffagent.agent.asking.shapes import aspect_of
-from diffagent.agent.asking.wishes import FEW
-from diffagent.data.records import CFG_MAX, STEPS_MAX
+from diffagent.agent.asking.wishes import FEW, scale, whole
+from diffagent.data.records import STEPS_MAX
 
 _MOST_PICTURES = 16
 _COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
@@ -102,14 +102,14 @@ NO_SETTINGS = SettingWords()
 
 
 def setting_words(pieces: Sequence[str]) -> SettingWords:
-    """Returns the settings in pieces; the first value of each counts."""
+    """Returns the settings in pieces; the first value in range of each counts."""
     return SettingWords(
         n=_first(_n, pieces),
         aspect=_first(_aspect, pieces),
         shape=_first(lambda piece: aspect_of(piece)[0], pieces),
         steps=_first(_steps, pieces),
-        seed=_first(_seed, pieces),
-        cfg_scale=_first(_cfg_scale, pieces),
+        seed=_first(lambda piece: whole(_SEED, piece, 0, 2**32 - 1), pieces),
+        cfg_scale=_first(lambda piece: scale(_GUIDANCE, piece), pieces),
         room=_first(_room, pieces) or "",
     )
 
@@ -151,22 +151,7 @@ def _parts(wide: float, tall: float) -> tuple[int, int]:
 
 
 def _steps(piece: str) -> int | None:
-    if hit := _STEPS.search(piece):
-        steps = int(hit[1] or hit[2])
-        return steps if 1 <= steps <= STEPS_MAX else None
-    return FEW if _FEW.search(piece) else None
-
-
-def _seed(piece: str) -> int | None:
-    hit = _SEED.search(piece)
-    seed = int(hit[1] or hit[2]) if hit else 2**32
-    return seed if seed < 2**32 else None
-
-
-def _cfg_scale(piece: str) -> float | None:
-    hit = _GUIDANCE.search(piece)
-    scale = float(hit[1] or hit[2]) if hit else 0.0
-    return scale if 1 <= scale <= CFG_MAX else None
+    return whole(_STEPS, piece, 1, STEPS_MAX) or (FEW if _FEW.search(piece) else None)
 
 
 def says_room(piece: str) -> bool:

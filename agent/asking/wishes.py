@@ -204,11 +204,9 @@ _COMMERCIAL = re.compile(
     r"\bcommercial(?:ly)? (?:licen[cs]e|usable)\b",
     re.I,
 )
-_FEW_STEPS, FEW = (
-    re.compile(r"\b(?:just )?a few steps (?:is|are|will)\b|\b(?:few|low) sampling steps\b", re.I),
-    12,
-)
-"""A wish for speed, and its steps: most samplers need as many for a whole picture."""
+_FEW_STEPS = re.compile(r"\b(?:just )?a few steps (?:is|are|will)\b|\b(?:few|low) sampling steps\b", re.I)
+FEW = 12
+"""The steps of a wish for speed: most samplers need as many for a whole picture."""
 _CHECKPOINT = re.compile(r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b", re.I)
 
 
@@ -262,9 +260,9 @@ def wishes(text: str) -> Wishes:
         leaning=leaning,
         sampler=_infotext_sampler(parts.settings) or _sampler(_FAST.sub(" ", prompt)),
         steps=_steps(prompt, parts.line),
-        cfg_scale=_cfg(settings_text),
-        seed=_whole(_SEED, settings_text, 0, 2**32 - 1),
-        clip_skip=_whole(_CLIP, settings_text, 1, 12),
+        cfg_scale=scale(_CFG, settings_text),
+        seed=whole(_SEED, settings_text, 0, 2**32 - 1),
+        clip_skip=whole(_CLIP, settings_text, 1, 12),
         base_model=base_model,
         avoided=avoided,
         small_card=bool(_SMALL_CARD.search(prompt)),
@@ -435,7 +433,8 @@ def _sampler(prompt: str) -> str | None:
     return sampler and join(sampler)
 
 
-def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:
+def whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:
+    """Returns the first number in range of a pattern's groups, in digits or words."""
     for hit in pattern.finditer(text):
         word = next(group for group in hit.groups() if group)
         value = {"one": 1, "two": 2, **_TENS}.get(word.casefold()) or int(word)
@@ -449,17 +448,18 @@ def _steps(prompt: str, line: str) -> int | None:
     if (
         _STAIRS.search(prompt)
         and _has_settings(prompt)
-        and (listed_steps := _whole(_LISTED_STEPS, prompt, 1, STEPS_MAX))
+        and (listed_steps := whole(_LISTED_STEPS, prompt, 1, STEPS_MAX))
     ):
         return listed_steps
     text = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
     patterns = (_STEPS, _BARE_STEPS, _ABROAD_STEPS)
-    steps = next(filter(None, (_whole(pattern, text, 1, STEPS_MAX) for pattern in patterns)), None)
+    steps = next(filter(None, (whole(pattern, text, 1, STEPS_MAX) for pattern in patterns)), None)
     return steps or (FEW if _FEW_STEPS.search(prompt) else None)
 
 
-def _cfg(text: str) -> float | None:
-    values = (float(hit[1] or hit[2]) for hit in _CFG.finditer(text))
+def scale(pattern: re.Pattern[str], text: str) -> float | None:
+    """Returns the first CFG scale in range of a pattern's two groups."""
+    values = (float(hit[1] or hit[2]) for hit in pattern.finditer(text))
     return next((value for value in values if 1 <= value <= CFG_MAX), None)
 
 

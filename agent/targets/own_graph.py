@@ -21,10 +21,10 @@ from typing import Any
 from diffagent.agent.targets import graphs
 from diffagent.agent.targets.fitting import Emitted, Resources, file_of
 from diffagent.data.errors import BadInput
-from diffagent.data.metadata.workflow import is_workflow
+from diffagent.data.metadata.comfyui import MODEL_FILES, TEXTS, VALUES
+from diffagent.data.metadata.workflow import Graph, is_node, is_workflow, link_origin
 from diffagent.data.records import T2ICall
 
-Graph = dict[str, dict[str, Any]]
 Place = tuple[str, str]
 """A node's id and an input's name."""
 
@@ -47,9 +47,6 @@ _LINKED_INPUTS: Mapping[str, tuple[str, ...]] = {
     "scheduler": ("sigmas",),
 }  # fmt: skip
 """Inputs of SamplerCustomAdvanced whose nodes hold a field in place of the sampler."""
-_TEXTS = ("text", "prompt", "user_prompt", "string", "text_g", "text_l", "clip_l", "t5xxl", "value")
-_VALUES = ("value", "seed", "int", "float", "number", "string", "text", "Value", "Number", "Text", "String")
-_CHECKPOINTS = ("ckpt_name", "unet_name", "model_name", "gguf_name")
 _ALIASES = {
     "positive": "prompt", "positive_prompt": "prompt", "negative": "negative_prompt", "model": "checkpoint",
     "cfg_scale": "cfg", "sampling_steps": "steps", "sampler_name": "sampler", "sampling_method": "sampler",
@@ -85,7 +82,7 @@ class Workflow:
             value = value["prompt"]
         if is_workflow(value):
             raise BadInput(f"{path} is a workflow of ComfyUI's page: save it with Workflow, Export (API)")
-        if not isinstance(value, Mapping) or not value or not all(map(_is_node, value.values())):
+        if not isinstance(value, Mapping) or not value or not all(map(is_node, value.values())):
             raise BadInput(f"{path} is not a workflow of ComfyUI's API: save it with Workflow, Export (API)")
         graph = {str(key): dict(node) for key, node in value.items()}
         if not any("filename_prefix" in node["inputs"] or _saves(node) for node in graph.values()):
@@ -194,10 +191,6 @@ def _field(name: str) -> str:
     return key
 
 
-def _is_node(node: object) -> bool:
-    return isinstance(node, Mapping) and "class_type" in node and isinstance(node.get("inputs"), Mapping)
-
-
 def _saves(node: Mapping[str, Any]) -> bool:
     return "save" in str(node["class_type"]).casefold() or node["class_type"] == "PreviewImage"
 
@@ -222,13 +215,6 @@ def _place(graph: Graph, address: str, name: str) -> Place:
     return node, key
 
 
-def _behind(graph: Graph, value: object) -> str | None:
-    """Returns the node that a link comes from; None where the value is not a link."""
-    if isinstance(value, list) and len(value) == 2 and str(value[0]) in graph:
-        return str(value[0])
-    return None
-
-
 def _sampler(graph: Graph) -> str | None:
     """Returns the sampler that the picture comes from: the first with a latent image that no other sampler
     feeds."""
@@ -247,7 +233,7 @@ def _upstream(graph: Graph, start: str, names: Sequence[str]) -> Iterator[str]:
     node: str | None = start
     for _ in range(_MOST_HOPS):
         inputs = graph[node]["inputs"] if node is not None else {}
-        node = next((source for name in names if (source := _behind(graph, inputs.get(name)))), None)
+        node = next((source for name in names if (source := link_origin(graph, inputs.get(name)))), None)
         if node is None:
             return
         yield node
@@ -257,11 +243,11 @@ def _value_place(graph: Graph, node: str, key: str) -> Place | None:
     """Returns the place of an input's value: the input itself, or a primitive node behind its link."""
     for _ in range(_MOST_HOPS):
         value = graph[node]["inputs"].get(key)
-        behind = _behind(graph, value)
+        behind = link_origin(graph, value)
         if behind is None:
             return (node, key) if value is not None and not isinstance(value, list) else None
         inputs = graph[behind]["inputs"]
-        name = next((name for name in _VALUES if name in inputs), None)
+        name = next((name for name in VALUES if name in inputs), None)
         if name is None:
             return None
         node, key = behind, name
@@ -272,18 +258,20 @@ def _places(graph: Graph, sampler: str) -> Iterator[tuple[str, tuple[Place, ...]
     inputs = graph[sampler]["inputs"]
     for field, names in _SAMPLER_INPUTS.items():
         holders = [sampler]
-        holders += [holder for name in _LINKED_INPUTS[field] if (holder := _behind(graph, inputs.get(name)))]
+        holders += [
+            holder for name in _LINKED_INPUTS[field] if (holder := link_origin(graph, inputs.get(name)))
+        ]
         candidates = (
             place
             for holder in holders
             for name in names
             if name in graph[holder]["inputs"]
-            and (holder != sampler or not (name == "sampler" and _behind(graph, inputs[name])))
+            and (holder != sampler or not (name == "sampler" and link_origin(graph, inputs[name])))
             and (place := _value_place(graph, holder, name))
         )
         place = next(candidates, None)
         yield field, (place,) if place else ()
-    guider = _behind(graph, inputs.get("guider"))
+    guider = link_origin(graph, inputs.get("guider"))
     ends = graph[guider]["inputs"] if guider else inputs
     positive = ends.get("positive", ends.get("conditioning"))
     yield "prompt", _text_places(graph, positive)
@@ -297,7 +285,7 @@ def _places(graph: Graph, sampler: str) -> Iterator[tuple[str, tuple[Place, ...]
             if "guidance" in graph[node]["inputs"] and (place := _value_place(graph, node, "guidance"))
         ),
     )
-    latent = _behind(graph, inputs.get("latent_image"))
+    latent = link_origin(graph, inputs.get("latent_image"))
     for side in ("width", "height"):
         place = _value_place(graph, latent, side) if latent and side in graph[latent]["inputs"] else None
         yield side, (place,) if place else ()
@@ -307,7 +295,7 @@ def _places(graph: Graph, sampler: str) -> Iterator[tuple[str, tuple[Place, ...]
         tuple(
             place
             for node in chain[-1:]
-            for name in _CHECKPOINTS
+            for name in MODEL_FILES
             if name in graph[node]["inputs"] and (place := _value_place(graph, node, name))
         ),
     )
@@ -317,14 +305,14 @@ def _places(graph: Graph, sampler: str) -> Iterator[tuple[str, tuple[Place, ...]
 
 def _conditionings(graph: Graph, link: object) -> Iterator[str]:
     """Yields the nodes from a sampler to the text, the text's own included."""
-    node = _behind(graph, link)
+    node = link_origin(graph, link)
     for _ in range(_MOST_HOPS):
         if node is None:
             return
         yield node
         inputs = graph[node]["inputs"]
         following = ("conditioning", "positive", "conditioning_1", "conditioning_to")
-        node = next((source for name in following if (source := _behind(graph, inputs.get(name)))), None)
+        node = next((source for name in following if (source := link_origin(graph, inputs.get(name)))), None)
 
 
 def _text_places(graph: Graph, link: object) -> tuple[Place, ...]:
@@ -335,7 +323,7 @@ def _text_places(graph: Graph, link: object) -> tuple[Place, ...]:
     for node in nodes:
         places = [
             place
-            for name in _TEXTS
+            for name in TEXTS
             if name in graph[node]["inputs"] and (place := _value_place(graph, node, name))
         ]
         if places:
@@ -345,7 +333,7 @@ def _text_places(graph: Graph, link: object) -> tuple[Place, ...]:
 
 def _lora_nodes(graph: Graph, sampler: str) -> list[str]:
     """Returns the loaders of one LoRA each between the checkpoint and the sampler, from the checkpoint on."""
-    guider = _behind(graph, graph[sampler]["inputs"].get("guider"))
+    guider = link_origin(graph, graph[sampler]["inputs"].get("guider"))
     start = guider if guider and "model" in graph[guider]["inputs"] else sampler
     chain = [node for node in _upstream(graph, start, ("model",)) if "lora_name" in graph[node]["inputs"]]
     return chain[::-1]
@@ -357,7 +345,7 @@ def _bypass(graph: Graph, loader: str) -> None:
     sources = (inputs["model"], inputs.get("clip"))
     for node in graph.values():
         for name, value in node["inputs"].items():
-            if _behind(graph, value) == loader and (source := sources[min(int(value[1]), 1)]) is not None:
+            if link_origin(graph, value) == loader and (source := sources[min(int(value[1]), 1)]) is not None:
                 node["inputs"][name] = copy.copy(source)
 
 
@@ -376,7 +364,7 @@ def _append_lora(graph: Graph, last: str, file: str, weight: float) -> None:
     added = copy.deepcopy(graph[last])
     for node in graph.values():
         for name, value in node["inputs"].items():
-            if isinstance(value, list) and len(value) == 2 and str(value[0]) == last:
+            if link_origin(graph, value) == last:
                 node["inputs"][name] = [key, value[1]]
     added["inputs"] |= {"model": [last, 0]} | ({"clip": [last, 1]} if "clip" in added["inputs"] else {})
     _set_lora(added["inputs"], file, weight)
@@ -389,7 +377,7 @@ def _follower(graph: Graph, node: str) -> str | None:
         (
             key
             for key, loader in graph.items()
-            if "lora_name" in loader["inputs"] and _behind(graph, loader["inputs"].get("model")) == node
+            if "lora_name" in loader["inputs"] and link_origin(graph, loader["inputs"].get("model")) == node
         ),
         None,
     )
@@ -402,8 +390,8 @@ def _title_places(graph: Graph) -> Iterator[tuple[str, tuple[Place, ...]]]:
         field = _ALIASES.get(title, title)
         if field not in _OF_CALL or title == "model":
             continue
-        usual = {"checkpoint": _CHECKPOINTS, "prompt": _TEXTS, "negative_prompt": _TEXTS}.get(field)
-        names = (*(usual or (field, *_SAMPLER_INPUTS.get(field, ()))), *_VALUES)
+        usual = {"checkpoint": MODEL_FILES, "prompt": TEXTS, "negative_prompt": TEXTS}.get(field)
+        names = (*(usual or (field, *_SAMPLER_INPUTS.get(field, ()))), *VALUES)
         place = next(
             (
                 (key, name)

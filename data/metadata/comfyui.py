@@ -20,31 +20,21 @@ from typing import Any
 
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata.generation import Generation, ModelUse, number, whole
-from diffagent.data.metadata.workflow import as_api, is_workflow
+from diffagent.data.metadata.workflow import as_api, is_node, is_workflow, link_origin
 from diffagent.data.sampler_table import COMFYUI_OWN, COMFYUI_PLAIN
 from diffagent.data.samplers import read as read_sampler
 
 _BARE = re.compile(r'("(?:\\.|[^"\\])*+"?)|-?\b(?:undefined|NaN|Infinity)\b', re.S)
 _SIDES = re.compile(r"(\d{2,5})\s?[xX×]\s?(\d{2,5})")
 _NUMBERED = re.compile(r"(\D*+)(\d{1,3})")
-_MODEL_FILES = (
+MODEL_FILES = (
     "ckpt_name", "unet_name", "base_ckpt_name", "model_path", "gguf_name", "diffusion_name", "model_name"
 )  # fmt: skip
-_TEXTS = (
-    "text",
-    "user_prompt",
-    "prompt",
-    "text_g",
-    "text_l",
-    "clip_l",
-    "clip_g",
-    "t5xxl",
-    "populated_text",
-    "llama",
-    "qwen",
-    "bert",
-)
-_VALUES = (
+TEXTS = (
+    "text", "user_prompt", "prompt", "text_g", "text_l", "clip_l", "clip_g", "t5xxl", "populated_text",
+    "llama", "qwen", "bert",
+)  # fmt: skip
+VALUES = (
     "value", "seed", "noise_seed", "text", "string", "int", "float", "number", "populated_text", "prompt",
     "Value", "Number", "Text", "String", "text_0", "widget_0",
 )  # fmt: skip
@@ -73,10 +63,11 @@ class _Graph:
 
     def behind(self, value: object) -> tuple[Node, int] | None:
         """The node that a link comes from, and its slot; None where the value is not a link."""
-        if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int)):
+        name = link_origin(self.nodes, value)
+        if name is None:
             return None
-        node = self.nodes.get(str(value[0]))
-        return None if node is None else (node, value[1] if isinstance(value[1], int) else 0)
+        assert isinstance(value, list)
+        return self.nodes[name], value[1] if isinstance(value[1], int) else 0
 
 
 def read(data: object) -> Generation:
@@ -164,9 +155,7 @@ def _api(graph: object) -> dict[str, Node]:
     nodes: dict[str, Node] = {
         str(name): {"class_type": node["class_type"], "inputs": node["inputs"]}
         for name, node in graph.items()
-        if isinstance(node, Mapping)
-        and isinstance(node.get("class_type"), str)
-        and isinstance(node.get("inputs"), Mapping)
+        if is_node(node)
     }
     if not nodes:
         raise BadInput("not a graph: it has no node with a class_type and inputs")
@@ -189,7 +178,11 @@ def _sampler_node(graph: _Graph) -> tuple[str, Node]:
     first = [
         name
         for name, node in candidates.items()
-        if not any(other in samplers or other in later for other in _linked(node, _LATENTS))
+        if not any(
+            other in samplers or other in later
+            for key in _LATENTS
+            if (other := link_origin(graph.nodes, node["inputs"].get(key)))
+        )
     ]
     name = (first or list(candidates))[0]
     if len(candidates) > 1:
@@ -217,11 +210,6 @@ def _has_seed(inputs: Mapping[str, Any]) -> bool:
     return any(key in inputs for key in ("seed", "noise_seed", "sampler_name"))
 
 
-def _linked(node: Node, keys: Sequence[str]) -> list[str]:
-    links = (node["inputs"].get(key) for key in keys)
-    return [str(link[0]) for link in links if isinstance(link, list) and len(link) == 2]
-
-
 def _upstream(graph: _Graph, names: Sequence[str]) -> set[str]:
     """The names of these nodes and of all nodes upstream."""
     names_above, queue = set(), [name for name in names if name in graph.nodes]
@@ -230,9 +218,8 @@ def _upstream(graph: _Graph, names: Sequence[str]) -> set[str]:
         if name in names_above:
             continue
         names_above.add(name)
-        for value in graph.nodes[name]["inputs"].values():
-            if isinstance(value, list) and len(value) == 2 and str(value[0]) in graph.nodes:
-                queue.append(str(value[0]))
+        origins = (link_origin(graph.nodes, value) for value in graph.nodes[name]["inputs"].values())
+        queue += filter(None, origins)
     return names_above
 
 
@@ -241,8 +228,8 @@ def _downstream(graph: _Graph, names: Sequence[str]) -> set[str]:
     takers: dict[str, list[str]] = {}
     for name, node in graph.nodes.items():
         for value in node["inputs"].values():
-            if isinstance(value, list) and len(value) == 2:
-                takers.setdefault(str(value[0]), []).append(name)
+            if origin := link_origin(graph.nodes, value):
+                takers.setdefault(origin, []).append(name)
     names_below, queue = set[str](), [taker for name in names for taker in takers.get(name, ())]
     while queue:
         name = queue.pop()
@@ -261,7 +248,7 @@ def _value(graph: _Graph, value: object, *names: str) -> Any:
             return None
         visited.add(id(node))
         inputs = node["inputs"]
-        key = next((key for key in (*names, *_VALUES) if inputs.get(key) is not None), None)
+        key = next((key for key in (*names, *VALUES) if inputs.get(key) is not None), None)
         if key is None:
             alone = [input_value for input_value in inputs.values() if not isinstance(input_value, Mapping)]
             if len(alone) != 1:
@@ -289,7 +276,7 @@ def _string(graph: _Graph, value: object, *names: str) -> str:
         if "oncat" in source[0]["class_type"] or len(joined) > 1:
             queue += [inputs[key] for key in reversed(joined)]
             continue
-        key = next((key for key in (*names, *_VALUES) if inputs.get(key) is not None), None)
+        key = next((key for key in (*names, *VALUES) if inputs.get(key) is not None), None)
         if key is not None:
             queue.append(inputs[key])
     return (
@@ -310,7 +297,7 @@ def _text(graph: _Graph, link: object, branch: str) -> str:
         inputs = node["inputs"]
         if node["class_type"] == "ConditioningZeroOut":
             continue
-        texts = [text for key in _TEXTS if key in inputs and (text := _string(graph, inputs[key], key))]
+        texts = [text for key in TEXTS if key in inputs and (text := _string(graph, inputs[key], key))]
         if texts:
             pieces += dict.fromkeys(texts)
             continue
@@ -449,7 +436,7 @@ def _models(graph: _Graph, node: Node, positive: object) -> tuple[ModelUse, tupl
 
 
 def _file(graph: _Graph, node: Node) -> str | None:
-    for key in _MODEL_FILES:
+    for key in MODEL_FILES:
         value = _value(graph, node["inputs"].get(key), key) if key in node["inputs"] else None
         if isinstance(value, Mapping):
             value = value.get("content")

@@ -114,6 +114,23 @@ def is_workflow(graph: object) -> bool:
     return isinstance(graph, Mapping) and isinstance(graph.get("nodes"), list)
 
 
+def is_node(node: object) -> bool:
+    """Whether a value is a node in the API's form."""
+    return (
+        isinstance(node, Mapping)
+        and isinstance(node.get("class_type"), str)
+        and isinstance(node.get("inputs"), Mapping)
+    )
+
+
+def link_origin(nodes: Mapping[str, Any], value: object) -> str | None:
+    """Returns the id of the node that a link of the API's form comes from; None where the value is not a
+    link."""
+    if isinstance(value, list) and len(value) == 2 and str(value[0]) in nodes:
+        return str(value[0])
+    return None
+
+
 def as_api(workflow: Mapping[str, Any]) -> Graph:
     """Returns the graph in the form of the API, without malformed nodes."""
     return dict(_api_nodes(_sheets(workflow)))

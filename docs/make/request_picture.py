@@ -2,7 +2,7 @@
 
     python docs/make/request_picture.py [--ask]
 
-In: docs/pictures/request.json, a prompt with the card that was chosen and the call that was made; ``--ask``
+In: docs/pictures/request.json, a prompt, the count of models, the chosen card and the call; ``--ask``
 asks the agent again first. Out: the picture.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,33 +20,39 @@ PICTURES = Path(__file__).resolve().parents[1] / "pictures"
 RECORD, PICTURE = PICTURES / "request.json", PICTURES / "request.svg"
 PROMPT = "A cute happy corgi, pixel art"
 
-WIDTH, HEIGHT, TOP, BOX_HEIGHT = 1080, 372, 56, 290
-LINE = 21
-BOXES = {"request": (20, 240), "card": (376, 300), "call": (792, 268)}
+WIDTH, TOP, PADDING, LINE, CHARACTER = 1010, 46, 16, 21, 7.3
+"""Pixels; ``CHARACTER``: the width of one in the widest of the fonts."""
+BOXES = {"request": (1, 206), "card": (319, 302), "call": (733, 276)}
 """Left edge and width of each box, in pixels."""
 ARROWS = {
-    (262, 374): ("reads what is", "asked for, ranks", "6,290 models"),
-    (678, 790): ("takes the", "settings that", "people use"),
+    (207, 319): ("reads the", "request, ranks", "{models:,} models"),
+    (621, 733): ("takes the", "settings that", "people use"),
 }
-"""Left and right end of each arrow, with the words above it."""
+"""Left and right end of each arrow, with the words above it; fields of the record stand in braces."""
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', sans-serif"
 
 
 def svg(record: dict[str, Any]) -> str:
     """The picture of a record."""
-    card, call = record["card"], record["call"]
+    card, card_end = _table("card", _card_rows(record["card"]), 86)
+    call, call_end = _table("call", _call_rows(record["call"]), 84)
+    height = max(card_end, call_end) - TOP
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" font-family="{FONT}" font-size="14" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {TOP + height + 1}" width="{WIDTH}" '
+        f'height="{TOP + height + 1}" font-family="{FONT}" font-size="14" role="img">',
         f"<title>{escape(_title(record))}</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#ffffff"/>',
-        *_box("request", "Request", "#e8f1fd"),
-        *_lines("request", textwrap.wrap(f"“{record['prompt']}”", 24), size=18),
-        *_box("card", "Model card", "#f3eefb"),
-        *_table("card", _card_rows(card), 92),
-        *_box("call", "Image call", "#e9f6ec"),
-        *_table("call", _call_rows(call), 88),
-        *(part for ends, words in ARROWS.items() for part in _arrow(*ends, words)),
+        f'<rect width="{WIDTH}" height="{TOP + height + 1}" rx="8" fill="#ffffff"/>',
+        *_box("request", "Request", "#e8f1fd", height),
+        *_request(f"“{record['prompt']}”", TOP + height // 2),
+        *_box("card", "Model card", "#f3eefb", height),
+        *card,
+        *_box("call", "Image call", "#e9f6ec", height),
+        *call,
+        *(
+            part
+            for ends, words in ARROWS.items()
+            for part in _arrow(*ends, [line.format(**record) for line in words], TOP + height // 2)
+        ),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -57,57 +63,61 @@ def _title(record: dict[str, Any]) -> str:
 
 
 def _card_rows(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    attributes = card["attributes"]
+    attributes, stats = card["attributes"], card["stats"]
     yield "name", card["name"]
     yield "type", f"{card['type']} of {card['base_model']}"
     yield "purpose", card["description"]
     yield "media", ", ".join(attributes["media"])
-    yield "downloads", f"{card['stats']['downloads']:,}"
-    yield "rating", f"{card['stats']['rating']} of 5, {card['stats']['ratings']} votes"
-    yield "file", card["file_name"]
+    yield "subjects", ", ".join(attributes["subjects"][:3])
+    yield "triggers", ", ".join(card["trigger_words"][:3])
+    if stats["downloads"]:
+        yield "downloads", f"{stats['downloads']:,}"
+    if stats["ratings"]:
+        yield "rating", f"{stats['rating']} of 5, {stats['ratings']:,} votes"
 
 
 def _call_rows(call: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    lora = call["loras"][0] if call["loras"] else None
     yield "model", call["model"]
-    if lora:
-        yield "weight", str(lora["weight"])
+    yield "weight", ", ".join(str(lora["weight"]) for lora in call["loras"])
     yield "prompt", call["prompt"]
-    yield "negative", textwrap.shorten(call["negative_prompt"], 36, placeholder=" …")
+    yield "negative", textwrap.shorten(call["negative_prompt"], 50, placeholder=" …")
     yield "size", f"{call['width']} × {call['height']}"
     yield "sampler", f"{call['sampling_method']} {call['scheduler'] or ''}".strip()
-    yield "steps, CFG", f"{call['sampling_steps']}, {call['cfg_scale']}"
+    yield "steps", str(call["sampling_steps"])
+    yield "CFG scale", f"{call['cfg_scale']:g}"
 
 
-def _box(name: str, title: str, colour: str) -> Iterator[str]:
+def _box(name: str, title: str, colour: str, height: int) -> Iterator[str]:
     x, width = BOXES[name]
     yield (
-        f'<rect x="{x}" y="{TOP}" width="{width}" height="{BOX_HEIGHT}" rx="8" fill="{colour}" '
-        'stroke="#8b949e"/>'
+        f'<rect x="{x}" y="{TOP}" width="{width}" height="{height}" rx="8" fill="{colour}" stroke="#8b949e"/>'
     )
     yield f'<text x="{x}" y="{TOP - 16}" font-size="18" font-weight="600" fill="#1f2328">{title}</text>'
 
 
-def _lines(name: str, lines: Sequence[str], size: int) -> Iterator[str]:
-    x, _ = BOXES[name]
+def _request(prompt: str, middle: int) -> Iterator[str]:
+    x, _ = BOXES["request"]
+    lines = textwrap.wrap(prompt, 20)
     for number, line in enumerate(lines):
-        y = TOP + BOX_HEIGHT // 2 - 8 + number * (size + 8)
-        yield f'<text x="{x + 16}" y="{y}" font-size="{size}" fill="#1f2328">{escape(line)}</text>'
+        y = middle + 6 + round((number - (len(lines) - 1) / 2) * 24)
+        yield f'<text x="{x + PADDING}" y="{y}" font-size="16" fill="#1f2328">{escape(line)}</text>'
 
 
-def _table(name: str, rows: Iterator[tuple[str, str]], indent: int) -> Iterator[str]:
+def _table(name: str, rows: Iterable[tuple[str, str]], indent: int) -> tuple[list[str], int]:
+    """The rows that have a value, as labels and wrapped values, and the y of the box's lower edge."""
     x, width = BOXES[name]
-    y = TOP + 30
+    parts, y = [], TOP + 30
     for label, value in rows:
-        yield f'<text x="{x + 16}" y="{y}" fill="#59636e">{escape(label)}</text>'
-        for line in textwrap.wrap(value, (width - indent - 28) // 7):
-            yield f'<text x="{x + 16 + indent}" y="{y}" fill="#1f2328">{escape(line)}</text>'
+        if value:
+            parts.append(f'<text x="{x + PADDING}" y="{y}" fill="#59636e">{escape(label)}</text>')
+        for line in textwrap.wrap(value, int((width - indent - 2 * PADDING) / CHARACTER)):
+            parts.append(f'<text x="{x + PADDING + indent}" y="{y}" fill="#1f2328">{escape(line)}</text>')
             y += LINE
-        y += 6
+        y += 6 if value else 0
+    return parts, y - 6
 
 
-def _arrow(start: int, end: int, words: Sequence[str]) -> Iterator[str]:
-    y = TOP + BOX_HEIGHT // 2
+def _arrow(start: int, end: int, words: Sequence[str], y: int) -> Iterator[str]:
     middle = (start + end) // 2
     yield f'<path d="M{start + 6} {y}H{end - 14}" stroke="#1f2328" stroke-width="2"/>'
     yield f'<path d="M{end - 16} {y - 6}L{end - 4} {y}L{end - 16} {y + 6}Z" fill="#1f2328"/>'
@@ -128,7 +138,12 @@ def ask() -> dict[str, Any]:
     call = agent.call(PROMPT)
     card = agent.catalog.by_air(call.air)
     assert card
-    return {"prompt": PROMPT, "card": card_to_json(card), "call": call.model_dump()}
+    return {
+        "prompt": PROMPT,
+        "models": len(agent.catalog),
+        "card": card_to_json(card),
+        "call": call.model_dump(),
+    }
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ from diffagent.data.errors import (
     MissingWeights,
     TargetError,
 )
+from diffagent.data.json_rows import sentence
 from diffagent.data.weights.weights import home
-from diffagent.serving.wording import argument_line, sentence
+from diffagent.serving.wording import argument_line
 
 LONGEST_MESSAGE = 600
 
@@ -96,8 +97,8 @@ def response_of(fault: Fault) -> JSONResponse:
 
 def validation_fault(errors: list[Any]) -> Fault:
     """The first of pydantic's errors as a sentence with place, reason and value."""
-    first: Any = errors[0] if errors else {"msg": "the request cannot be read", "loc": ()}
-    if first.get("type") == "json_invalid":
+    first: Any = errors[0] if errors else {"type": "", "msg": "the request cannot be read", "loc": ()}
+    if first["type"] == "json_invalid":
         return Fault(
             400, "bad_input", f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}"
         )

@@ -7,8 +7,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from diffagent.data.errors import BadInput
+from diffagent.data.json_rows import brief
 from diffagent.serving.images import FORMATS, check_file, decode
-from diffagent.serving.wording import brief
 
 MAX_BYTES = 20 * 2**20
 

@@ -110,6 +110,9 @@ class DiffAgentRunnable(RunnableSerializable[ChainInput, T2ICall]):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
+    def __init__(self, *, agent: Agent | SharedAgent | None = None, **fields: Any) -> None:
+        super().__init__(**fields if agent is None else {**fields, "agent": agent})
+
     def invoke(self, input: ChainInput, config: RunnableConfig | None = None, **options: Any) -> T2ICall:
         def call(chain_input: ChainInput) -> T2ICall:
             return self.agent.run(lambda agent: agent.call(**_call_options(chain_input, options)))

@@ -123,13 +123,13 @@ def test_what_is_out_of_type_or_range_is_refused_by_name(field: str, value: Any)
 
 @pytest.mark.parametrize("field", ["model", "width", "sampling_method", "cfg_scale", "prompt", "air"])
 def test_a_missing_field_is_named(field: str) -> None:
-    with pytest.raises(BadCall, match=f"^not a T2I call: {field}: Field required"):
+    with pytest.raises(BadCall, match=f"^not a T2I call: {field}: field required"):
         T2ICall.parse({key: value for key, value in CHECKPOINT.items() if key != field})
 
 
 @pytest.mark.parametrize("key", ["mood", "Model", "two\nlines"])
 def test_an_unknown_key_is_refused_on_one_line(key: str) -> None:
-    with pytest.raises(BadCall, match="Extra inputs are not permitted") as refusal:
+    with pytest.raises(BadCall, match="extra inputs are not permitted") as refusal:
         T2ICall.parse({**CHECKPOINT, key: 1})
     assert key.split()[0] in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -145,7 +145,7 @@ def test_what_is_no_json_object_is_refused_on_one_line(text: str | bytes) -> Non
 def test_a_long_value_is_cut_in_the_message() -> None:
     with pytest.raises(BadCall) as refusal:
         T2ICall.parse({**CHECKPOINT, "sampling_method": "x" * 5000})
-    assert "xxx..." in str(refusal.value)
+    assert "xxx…" in str(refusal.value)
     assert "x" * 60 not in str(refusal.value)
 
 

@@ -251,7 +251,7 @@ def test_prompts_that_cannot_be_read(tmp_path: Path) -> None:
     ("line", "reason"),
     [
         ("not json", "manifest.jsonl:1"),
-        (json.dumps({"file": "a.png"}), "model: Field required"),
+        (json.dumps({"file": "a.png"}), "model: field required"),
         (json.dumps({"file": "a.png", "model": "m", "prompt_id": "x"}), "prompt_id"),
         ("", "holds no images"),
     ],

@@ -103,6 +103,16 @@ def test_titles_go_before_types(catalog: Catalog) -> None:
     assert nodes["3"]["inputs"]["steps"] == 9
 
 
+def test_every_encoder_of_a_text_node_reads_the_prompt(catalog: Catalog) -> None:
+    graph = copy.deepcopy(SIMPLE)
+    graph["2"] = {
+        "class_type": "CLIPTextEncodeSD3",
+        "inputs": {"clip_l": "theirs", "clip_g": "theirs", "t5xxl": "theirs", "empty_padding": "none"},
+    }
+    node = fill(graph, call_of(AURORA), catalog).request["prompt"]["2"]["inputs"]
+    assert [node[key] for key in ("clip_l", "clip_g", "t5xxl")] == ["a fox in the snow"] * 3
+
+
 def test_more_loras_than_loaders_are_put_behind_the_last_one(catalog: Catalog) -> None:
     graph = copy.deepcopy(SIMPLE)
     loader = {

@@ -67,7 +67,7 @@ def test_a_call_that_names_an_entry_is_callable(catalog: Catalog, call: dict[str
         ({**CALL, "width": 100}, "not a T2I call: width"),
         ({**CALL, "prompt": ""}, "not a T2I call: prompt"),
         ({**CALL, "mood": "good"}, "not a T2I call: mood"),
-        ({}, "not a T2I call: model: Field required"),
+        ({}, "not a T2I call: model: field required"),
         ({**LORA, "loras": [*LORA["loras"], {**STRANGE, "air": "urn:air:sd1:lora:civitai:7@8"}]},
          "loras.1: urn:air:sd1:lora:civitai:7@8 is not a LoRA of the catalog"),
         ({**LORA, "base_checkpoint": "urn:air:sd1:checkpoint:civitai:7@8"}, "is not a checkpoint of"),

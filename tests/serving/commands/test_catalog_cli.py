@@ -125,7 +125,7 @@ def test_add_reports_bad_rows_and_adds_the_others(run: Run, catalog_path: Path, 
     status, out, err = run("add", source, "--catalog", catalog_path, "--json")
     assert (status, json.loads(out)) == (1, {"added": 3, "failed": 5})
     lines = err.splitlines()
-    assert "rows.jsonl:3: not a card: colour: Extra inputs are not permitted" in lines[2]
+    assert "rows.jsonl:3: not a card: colour: extra inputs are not permitted" in lines[2]
     assert any("model 'Invented 92' is left out: nsfw" in line for line in lines)
     assert lines[-1] == f"diffagent: 5 of the rows of {source} were not added: correct the rows named above"
     with Catalog.open(catalog_path) as catalog:
@@ -216,7 +216,7 @@ def test_wrong_usage(run: Run, args: tuple[object, ...], status: int, message: s
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"air": None}, "air: Input should be a valid string"),
+        ({"air": None}, "air: input should be a valid string"),
         ({"air": "urn:air:sdxl:lora:huggingface:me/mine"}, "air does not agree"),
         ({"base_model": "Sora 2"}, "base_model: .*not supported"),
         ({"sha256": "12"}, "sha256: "),
@@ -224,13 +224,13 @@ def test_wrong_usage(run: Run, args: tuple[object, ...], status: int, message: s
         ({"usage": {"sampler": {"Foo": 1}}}, "no sampler is named 'Foo'"),
         ({"usage": {"size": {"big": 1}}}, r"usage\.size"),
         ({"stats": {"rating": 9}}, r"stats\.rating"),
-        ({"extra": 1}, "extra: Extra inputs"),
+        ({"extra": 1}, "extra: extra inputs"),
     ],
 )
 def test_cards_that_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         card_from_json({**CARD, **change})
-    with pytest.raises(BadInput, match="name: Field required"):
+    with pytest.raises(BadInput, match="name: field required"):
         card_from_json({key: value for key, value in CARD.items() if key != "name"})
 
 

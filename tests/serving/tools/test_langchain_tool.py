@@ -183,7 +183,7 @@ def test_the_model_is_told_every_argument(agent: Agent) -> None:
 
 
 def step_of(agent: Agent) -> DiffAgentRunnable:
-    return DiffAgentRunnable(agent=agent)  # type: ignore[arg-type]  # its validator takes either
+    return DiffAgentRunnable(agent=agent)
 
 
 def test_a_chain_passes_on_text_templates_messages_and_arguments(agent: Agent) -> None:

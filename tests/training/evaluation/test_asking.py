@@ -117,7 +117,7 @@ def test_calls_are_written_as_route_writes_them(tmp_path: Path) -> None:
     ("lines", "message"),
     [
         (['{"id": "a", "prompt": "x"}', "", "{"], r"r\.jsonl:3: not a request: not JSON"),
-        (['{"id": "a"}'], r"r\.jsonl:1: not a request: prompt: Field required$"),
+        (['{"id": "a"}'], r"r\.jsonl:1: not a request: prompt: field required$"),
         (['{"id": "a", "prompt": "x"}'] * 2, r"r\.jsonl:2: the id 'a' is also in line 1"),
         (["[]"], r"r\.jsonl:1: not a request"),
         ([""], "holds no requests"),
@@ -131,7 +131,7 @@ def test_bad_requests_are_named_by_line(tmp_path: Path, lines: list[str], messag
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"id": "a", "air": OTHER, "prompt": "x"}, "g.jsonl:1: not a grade: g: Field required"),
+        ({"id": "a", "air": OTHER, "prompt": "x"}, "g.jsonl:1: not a grade: g: field required"),
         ({"id": "a", "air": OTHER, "prompt": "x", "g": 4}, r"g: .*less than or equal to 3 \(given: 4\)"),
         ({"id": "a", "prompt": "x", "g": 1}, "not a grade: air"),
     ],
