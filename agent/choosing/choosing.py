@@ -296,7 +296,7 @@ class CardShelf:
         if home is None:
             return named
         if reading.named_media and reading.medium not in DRAWN:
-            fitting = named & (self.kinship[MEDIA.index(reading.medium)] >= FITTING)
+            fitting: npt.NDArray[np.bool_] = named & (self.kinship[MEDIA.index(reading.medium)] >= FITTING)
             if fitting.any():
                 return fitting
             return named | (~facts.is_lora & self._drawing(home))

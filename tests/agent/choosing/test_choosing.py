@@ -296,7 +296,7 @@ def test_who_can_draw_a_named_character(prompt: str, names: set[str] | None) -> 
     if knowing is None:
         assert names is None
     else:
-        assert {KNOWING.cards[number].name for number in np.flatnonzero(knowing)} == names
+        assert {KNOWING.cards[number].name for number in np.flatnonzero(knowing).tolist()} == names
 
 
 def test_a_style_runs_on_what_knows_the_character() -> None:
