@@ -16,23 +16,17 @@ ABOUT, PROMPTS, PROMPT = 900, 4, 240
 """Characters of the uploader's text; sample prompts; characters of each."""
 
 _INSTRUCTIONS = f"""Say what a text-to-image model is for, for a catalog from which models are chosen by
-request.
-You know Stable Diffusion and the models that people share. Judge by what comes out of the model, from
-the facts
-below (name, tags, trigger words, uploader's text, sample prompts), not by a word of its name. Answer
-with one JSON
-object alone: {{"role", "media", "subjects", "breadth", "people", "needed", "variants", "carrier",
-"caution",
-"renown", "description"}}.
+request. You know Stable Diffusion and the models that people share. Judge by what comes out of the model,
+from the facts below (name, tags, trigger words, uploader's text, sample prompts), not by a word of its
+name. Answer with one JSON object alone: {{"role", "media", "subjects", "breadth", "people", "needed",
+"variants", "carrier", "caution", "renown", "description"}}.
 - role: one of {", ".join(ROLES)}. general: a checkpoint for most requests of its media; style: a look;
-  concept:
-  an idea, action or creature; object: a thing, vehicle, food, animal or plant; place: buildings, rooms,
-  landscapes; effect: light, film, particles; tool: nothing that a request asks for (VAE, sliders,
+  concept: an idea, action or creature; object: a thing, vehicle, food, animal or plant; place: buildings,
+  rooms, landscapes; effect: light, film, particles; tool: nothing that a request asks for (VAE, sliders,
   fixers).
 - media: 1 to 3, the most typical first, of: {", ".join(MEDIA)}.
-- subjects: 1 to 6 short lower-case phrases as people type them, the most particular first: of a
-  character the
-  name, then the series; of a style its name, then what it draws.
+- subjects: 1 to 6 short lower-case phrases as people type them, the most particular first: of a character
+  the name, then the series; of a style its name, then what it draws.
 - breadth: broad (any subject in its media), genre (one kind of picture), narrow (one thing or a special
   look).
 - people: any, young women, women, men, children or none: whom it draws.
@@ -43,11 +37,9 @@ object alone: {{"role", "media", "subjects", "breadth", "people", "needed", "var
   quality.
 - renown: 3 among the first choices for what it is for, 2 known and good, 1 ordinary, 0 obscure or
   unfinished.
-- description: one or two sentences of plain English on one line, 12 to 40 words: what it is for, and
-  what not.
-  Your own words: copy no sentence, no trigger words, no links, prices, thanks; no name or number that
-  the facts
-  do not have; suitable for all ages."""
+- description: one or two sentences of plain English on one line, 12 to 40 words: what it is for, and what
+  not. Your own words: copy no sentence, no trigger words, no links, prices, thanks; no name or number that
+  the facts do not have; suitable for all ages."""
 
 _AGAIN = {
     "too short": "it was too short",
