@@ -50,6 +50,8 @@ NAMED = 3.0
 """The least evidence that a request names a character."""
 PLAIN = 1.5
 """The least evidence for a LoRA where the reading asks for nothing special."""
+ALL_ROUND = 0.7
+"""How well an all-round checkpoint serves a medium, beside a model of any medium."""
 FITTING = 0.5
 """The least kinship of a LoRA's media with the requested one for it to draw that medium."""
 NEAREST = 8
@@ -178,7 +180,8 @@ class CardShelf:
 
     @cached_property
     def kinship(self) -> Floats:
-        """The fit of each entry to each medium: [media, M]; an entry's later media count less."""
+        """The fit of each entry to each medium: [media, M]; an entry's later media count less, and a broad
+        checkpoint of photos and of drawings serves every medium somewhat."""
         kin = np.array([[kinship(medium, offered) for offered in MEDIA] for medium in MEDIA])
         table = np.zeros((len(MEDIA), len(self.cards)))
         for place in range(3):
@@ -189,6 +192,9 @@ class CardShelf:
             ]
             numbers, media = np.array(offers, int).reshape(-1, 2).T
             table[:, numbers] = np.maximum(table[:, numbers], kin[:, media] * (1 - 0.15 * place))
+        numbers = np.flatnonzero([_is_all_round(purpose) for purpose in self.attributes])
+        every = ALL_ROUND * kin[:, PLACES["any"], None]
+        table[:, numbers] = np.maximum(table[:, numbers], every)
         return table
 
     @cached_property
@@ -474,6 +480,13 @@ class CardShelf:
         return home not in CARTOONS or any(
             medium in ("anime", "illustration") or kinship(home, medium) >= 0.5 for medium in media
         )
+
+
+def _is_all_round(purpose: Attributes | None) -> bool:
+    """Whether a model is a general one of any subject that makes photos and drawings alike."""
+    if purpose is None or purpose.role != "general" or purpose.breadth != "broad":
+        return False
+    return "photo" in purpose.media and any(medium in purpose.media for medium in ("illustration", "anime"))
 
 
 def _phrase_key(reading: Reading) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ import pytest
 from diffagent.agent.asking.reading import Reading, is_pasted
 from diffagent.agent.asking.words import is_ordinary, stem
 from diffagent.agent.choosing.choosing import CardShelf
-from diffagent.data.attributes import Attributes
+from diffagent.data.attributes import MEDIA, Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.media import kinship, named_media
 from diffagent.data.records import Card, Stats
@@ -205,6 +205,22 @@ def test_words_for_a_medium_are_nobodys_name() -> None:
     assert not shelf.lora_scores(Reading.of("chibi, 2girls, raincoats")).any()
     assert not shelf.lora_scores(Reading.of("a chase over rooftops, comic, ligne claire")).any()
     assert shelf.lora_scores(Reading.of("Claire chased over rooftops"))[1] > 3
+
+
+def test_an_all_round_checkpoint_serves_every_medium_somewhat() -> None:
+    shelf = CardShelf(
+        [
+            card(1, "All Round", role="general", media=["photo", "illustration"], breadth="broad"),
+            card(2, "One Subject", role="general", media=["photo", "illustration"], breadth="genre"),
+            card(3, "Camera", role="general", media=["photo"], breadth="broad"),
+            card(4, "Logos", role="style", media=["logo"], breadth="broad"),
+        ]
+    )
+    assert shelf.kinship[MEDIA.index("logo")].tolist() == pytest.approx([0.7 * 0.5, 0, 0, 1])
+    assert shelf.kinship[MEDIA.index("photo")].tolist() == [1, 1, 1, 0]
+    assert shelf.kinship[MEDIA.index("poster"), 0] == pytest.approx(
+        0.6 * 0.85
+    )  # as illustration, which is more
 
 
 def figure(number: int, name: str, *series: str, **purpose: Any) -> Card:
