@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from itertools import pairwise
 
 from diffagent.agent.asking.cutting import has_words, masked
-from diffagent.agent.asking.exclusions import exclusions
+from diffagent.agent.asking.exclusions import exclusions, things
 from diffagent.agent.asking.language import foreign_tags, language
 from diffagent.agent.asking.pieces import Kind, Piece, Token, tagger, tokens
 from diffagent.agent.asking.setting_words import says_room
@@ -285,9 +285,9 @@ def _exclusion_names(words: str) -> tuple[str, ...]:
     if not names:
         negation = _NAY.match(rest)
         names = tuple(re.split(r"\s(?:or|and|nor)\s", negation["name"].strip())) if negation else ()
-    phrases = (_VERB.sub("", _REASON.sub("", name)).strip().removesuffix(" u") for name in names)
+    phrases = things(_VERB.sub("", _REASON.sub("", name)).strip() for name in names)
     return tuple(
         name
         for name in phrases
-        if name and name.casefold() not in _NOTHING and not _FIRST.match(name) and len(name.split()) < 5
+        if name.casefold() not in _NOTHING and not _FIRST.match(name) and len(name.split()) < 5
     )

@@ -16,7 +16,7 @@ models read "no people" as people.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from diffagent.agent.asking.cutting import masked, without
@@ -75,6 +75,8 @@ _LIST_OF_THINGS = """
 lightning clothing painting paintings lettering building buildings ring rings string strings wing wings
 ceiling railing writing lighting shading packaging branding piercing piercings earring earrings stuffing
 icing frosting topping blessing awning bedding anything everything
+bunting scaffolding fencing netting decking flooring paving stocking stockings pudding puddings dumpling
+dumplings duckling ducklings seedling seedlings gosling goslings herring herrings darling darlings
 """
 _VERBAL = frozenset(_LIST_OF_THINGS.split())
 """Nouns in -ing."""
@@ -316,6 +318,12 @@ _NO_THING = re.compile(
     re.I,
 )
 """Words for what no picture shows."""
+_FILLER = re.compile(
+    r"(?:\s(?:ha(?:ha)*|lol|tho|though|actually|please|pls|too|either|u|thx|thanks))+\Z", re.I
+)
+"""Words of talk behind the name of something that is not wanted."""
+_CHOSEN = re.compile(r"\Aelse\b|\A(?:the )?\S+ ones?\Z", re.I)
+"""What is no thing's name: "else", as in "nothing else added", and a choice: "no, the shoe one"."""
 _LABELLED = re.compile(
     r"(?<![\w-])(?:(?:i |we )?(?:do not|don['’]?t|dont) want|avoid|no|not|without|exclude|leave out|skip)"
     r" ?: ?(?P<name>[^\W\d_][^.;:!?\n]{1,200})",
@@ -368,7 +376,13 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     )
     rest = without(text, ((cut.start, cut.end) for cut in cuts if cut.start < cut.end))
     names = tuple(name.lower() if name.isupper() else name for name in names if not _NO_THING.search(name))
-    return (rest if re.search(r"\w", rest) else text), names
+    return (rest if re.search(r"\w", rest) else text), things(names)
+
+
+def things(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the names of things among excluded names, without words of talk behind them."""
+    bare_names = (_FILLER.sub("", name) for name in names)
+    return tuple(dict.fromkeys(name for name in bare_names if name and not _CHOSEN.search(name)))
 
 
 def labelled_exclusions(text: str) -> tuple[str, tuple[str, ...]]:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from diffagent.agent.asking.chatting import LONG, chat_parts
+from diffagent.agent.asking.chatting import LONG, ChatParts, chat_parts
 from diffagent.agent.asking.corrections import corrections
 from diffagent.agent.asking.counts import PICTURE, UNLIKE, number, split_count
 from diffagent.agent.asking.cutting import has_words, masked, without
@@ -25,6 +25,7 @@ from diffagent.agent.asking.flags import flags
 from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
 from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
 from diffagent.agent.asking.technical import split_lead, split_model_talk, split_settings
+from diffagent.data.attributes import Medium
 from diffagent.data.media import named_media
 from diffagent.data.prompts import bare_words
 
@@ -188,7 +189,8 @@ def _phrasing(text: str) -> Phrasing:
     if chat.is_rest:
         prompt = _with_room(by_rules.prompt, words)
         return replace(by_rules, prompt=prompt, n=by_rules.n or words.n, settings=words)
-    rest, settings = split_settings(flags(_with_subject(chat.prompt, chat.words, text))[0])
+    description = _with_ground(_with_medium(_with_subject(chat.prompt, chat.words, text), chat), chat)
+    rest, settings = split_settings(flags(description)[0])
     rest, n = split_count(rest)
     rest, avoid = exclusions(rest, is_spoken=True)
     description, opening_n = _without_opening(_rest_or_text(rest, _without_closing(rest)), is_asked=True)
@@ -235,6 +237,38 @@ def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
         if subject and subject in prompt:
             return prompt.replace(subject, thing, 1)
         return f"{thing}. {prompt}" if prompt[:1].isupper() else f"{thing}, {prompt}"
+    return prompt
+
+
+_GROUND = re.compile(
+    r"(?<!\bno )(?<!\bnot )\b(?:(?:plain|solid|pure|clean|all) )?(?:white|black|gr[ae]y|cream|blank|"
+    r"transparent|plain) (?:background|backdrop|bg)\b",
+    re.I,
+)
+"""The colour behind the subject."""
+_BY_HAND: frozenset[Medium] = frozenset(
+    ("oil painting", "watercolor", "pastel", "ink", "pencil sketch", "line art", "woodcut", "children's book")
+)
+"""Media that talk seldom names for another reason than the picture's."""
+_SWAY = re.compile(r"\b(?:not?|instead|rather than|but|thought|first|was going|wanted)\b", re.I)
+"""Words beside a medium that was weighed and dropped."""
+
+
+def _with_ground(prompt: str, chat: ChatParts) -> str:
+    """A chat's description with the colour behind the subject, where it was cut."""
+    hits = [hit for words in chat.words for hit in [_GROUND.search(words)] if hit]
+    return f"{prompt.rstrip(' ,;:.')}, {hits[-1][0]}" if hits and not _GROUND.search(prompt) else prompt
+
+
+def _with_medium(prompt: str, chat: ChatParts) -> str:
+    """A chat's description with the drawn medium that was decided on in what was cut: "so charcoal then"."""
+    if named_media(prompt):
+        return prompt
+    for words in reversed(chat.words):
+        for clause in reversed(re.split(r"[.!?,;]\s+", words)):
+            mentions = [mention for mention in named_media(clause) if mention.medium in _BY_HAND]
+            if len(mentions) == 1 and len(clause.split()) <= 6 and not _SWAY.search(clause):
+                return f"{prompt.rstrip(' ,;:.')}, {mentions[0].words}"
     return prompt
 
 

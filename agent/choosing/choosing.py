@@ -354,8 +354,9 @@ class CardShelf:
             own_words = [word for word in rare if word not in about]
             series = purpose.subjects[1:3]
             has_series = any(
-                names <= request_words and not all(map(is_ordinary, names))
-                for names in (set(words(text)) for text in series)
+                _runs(names, reading.words) and not all(map(is_ordinary, names))
+                for names in map(words, series)
+                if not set(names) & set(phrase.core)
             )
             is_shared = len(phrase.core) == 1 and is_given_name(phrase.core[0])
             is_rare = (is_rare and not is_shared) or (whole and has_series)  # "link" beside "zelda"
@@ -373,7 +374,7 @@ class CardShelf:
                 return 0.0, False
             if (len(phrase.core) < 2 or not whole) and self._namesakes.is_other(phrase.card, shared, reading):
                 return 0.0, False
-            return evidence + 0.6 * has_series, is_rare
+            return evidence + 0.6 * any(set(words(text)) <= request_words for text in series), is_rare
         if purpose.role == "style":
             if set(phrase.core) <= reading.familiar:  # the subject does not tell the style
                 return 0.0, False

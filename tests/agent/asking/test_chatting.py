@@ -154,6 +154,21 @@ def test_a_clause_of_another_language_stays_whole(text: str, prompt: str) -> Non
     assert "I want" not in found.prompt
 
 
+def test_a_medium_and_a_ground_in_the_talk_belong_to_the_picture() -> None:
+    miners = Request.from_prompt(
+        "Morning. My daughter put this on my phone so forgive me. What I want is three of us sat on a plank, lamps on, "
+        "eating bread out of a tin, and one of us laughing. I thought oil painting but then the wife said charcoal "
+        "would be right for it, and she's usually right. So charcoal then. Ta very much."
+    ).phrasing
+    assert miners.prompt.endswith("charcoal")
+    assert "oil" not in miners.prompt
+    shirt = Request.from_prompt(
+        "t shirt print for our choir trip, a walrus conducting, 2 colour screenprint, white background so i can cut it out"
+    ).phrasing
+    assert "white background" in shirt.prompt
+    assert "cut it out" not in shirt.prompt
+
+
 def test_a_labelled_list_in_a_long_message_is_excluded() -> None:
     phrasing = Request.from_prompt(
         "two pics, tall ones, of a lighthouse made out of stacked books. one steps 20 is enough. dont want: sea gulls, "

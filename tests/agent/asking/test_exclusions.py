@@ -143,6 +143,19 @@ def test_lists_reasons_and_second_thoughts_of_exclusions(
     assert (phrase.prompt, phrase.avoid) == (prompt, avoid)
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a garden, no people, no cats, no bunting", ("people", "cats", "bunting")),
+        ("a volcano, no ash ha", ("ash",)),
+        ("a harbour, no gulls please lol", ("gulls",)),
+        ("a woman at a desk, no the shoe one", ()),  # a choice
+    ],
+)
+def test_names_are_those_of_things(text: str, names: tuple[str, ...]) -> None:
+    assert exclusions(text, is_spoken=True)[1] == names
+
+
 def test_an_order_behind_and_needs_no_comma() -> None:
     assert exclusions("a barn at dusk and please don't add any cars") == ("a barn at dusk", ("cars",))
     sign = "a sign that says look and don't show any fear"

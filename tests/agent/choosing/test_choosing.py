@@ -283,6 +283,7 @@ KNOWING = CardShelf(
         figure(5, "Sage", "valorant"),
         figure(6, "Darth Vader", "star wars"),
         figure(7, "Misakino Kukuru", "aquatope"),
+        figure(8, "japanese girl", "japanese woman portrait", "tokyo girl"),
         card(10, "Camera", role="general", media=["photo"], breadth="broad"),
         card(11, "Drawer", role="general", media=["anime"], breadth="broad"),
         card(12, "All Media", role="general", media=["photo", "illustration"], breadth="broad"),
@@ -304,6 +305,7 @@ KNOWING = CardShelf(
         ("darth vader walking four dogs", {"Darth Vader", "Camera", "Drawer", "All Media"}),
         ("alice with a teapot", None),  # a given name
         ("Alice of the Quorl Saga with a teapot", {"Alice"}),
+        ("girl mechanic on a robot, sunset over tokyo bay", None),  # words of a subject, not in a row
         ("a fox in the snow", None),
     ],
 )
