@@ -95,8 +95,10 @@ def _sentences(
 
 def _read(reading: Reading) -> str:
     people = ", and a woman or girl is named" if reading.young_women else ""
-    if reading.named_media:
+    if reading.medium in reading.named_media:
         return f"The request names its medium, {reading.medium}{people}."
+    if reading.named_media:
+        return f"The request's medium was read as {reading.medium}{people}."
     return f"No medium was named: {reading.medium} suits the subject{people}."
 
 

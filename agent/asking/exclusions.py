@@ -318,8 +318,23 @@ _NO_THING = re.compile(
     re.I,
 )
 """Words for what no picture shows."""
-_FILLER = re.compile(
-    r"(?:\s(?:ha(?:ha)*|lol|tho|though|actually|please|pls|too|either|u|thx|thanks))+\Z", re.I
+_FILLERS = frozenset(
+    (
+        "ha",
+        "haha",
+        "hahaha",
+        "lol",
+        "tho",
+        "though",
+        "actually",
+        "please",
+        "pls",
+        "too",
+        "either",
+        "u",
+        "thx",
+        "thanks",
+    )
 )
 """Words of talk behind the name of something that is not wanted."""
 _CHOSEN = re.compile(r"\Aelse\b|\A(?:the )?\S+ ones?\Z", re.I)
@@ -381,7 +396,7 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
 
 def things(names: Iterable[str]) -> tuple[str, ...]:
     """Returns the names of things among excluded names, without words of talk behind them."""
-    bare_names = (_FILLER.sub("", name) for name in names)
+    bare_names = map(_without_fillers, names)
     return tuple(dict.fromkeys(name for name in bare_names if name and not _CHOSEN.search(name)))
 
 
@@ -394,6 +409,14 @@ def labelled_exclusions(text: str) -> tuple[str, tuple[str, ...]]:
         return text, ()
     names = (name for hit in hits for name in _names(hit["name"]) if not _NO_THING.search(name))
     return rest, tuple(dict.fromkeys(names))
+
+
+def _without_fillers(name: str) -> str:
+    """The name without words of talk behind it."""
+    name_words = name.split(" ")
+    while len(name_words) > 1 and name_words[-1].casefold() in _FILLERS:
+        name_words.pop()
+    return " ".join(name_words)
 
 
 def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:

@@ -56,9 +56,10 @@ characters, and is as sure where it errs (measured on the align part of the trai
 
 _EXCLUDING: frozenset[Medium] = frozenset(
     ("photo", "analog photo", "digital painting", "oil painting", "watercolor", "pastel", "fine art",
-     "illustration", "pencil sketch", "line art", "woodcut", "ink", "ukiyo-e")
+     "illustration", "pencil sketch", "line art", "woodcut", "ink", "ukiyo-e", "comic", "cartoon", "collage",
+     "papercraft", "pixel art", "concept art", "fantasy art")
 )  # fmt: skip
-"""Photos, and media drawn or painted on paper or canvas: their name excludes all media but their kin."""
+"""Photos, and media drawn, painted or cut: their name excludes all media but their kin."""
 FAR = 0.3
 """The least kinship of media that such a name does not exclude."""
 NEAR = 0.4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from diffagent.agent.agent import Agent
@@ -52,6 +53,18 @@ def test_a_lora_says_which_words_it_answers_to_and_what_it_runs_on() -> None:
     )
     assert "It runs on Plain Camera (photo; any subject; among the best known)." in reasons(
         reading, [WASHES], CAMERA
+    )
+
+
+def test_a_medium_that_no_word_names_is_not_called_named() -> None:
+    reading = Reading.of("a village, stained glass").revised("photo; people: none; special: none")
+    assert reasons(reading, [CAMERA], None)[0] == "The request's medium was read as photo."
+
+
+def test_a_checkpoint_that_knows_the_character_is_said_to() -> None:
+    reading = replace(Reading.of("Raiden Shogun drinking tea"), is_grounded=True)
+    assert "No LoRA was added: this checkpoint knows the character that the request names." in reasons(
+        reading, [CAMERA], None
     )
 
 

@@ -177,7 +177,7 @@ def likes(medium: str, slot: str, option: str) -> float:
 
 def test_the_untuned_model_decides_with_the_same_weights(make_reader: MakeAgent) -> None:
     tuned, plain = (RuleEngine(like=partial(likes, medium)) for medium in ("oil painting", "pixel art"))
-    pairs = [HeldOutPair("a harbour", "", HARBOUR, API), HeldOutPair("a sprite", "", PIXELS, API)]
+    pairs = [HeldOutPair("a harbour", "", HARBOUR, API), HeldOutPair("a puddle", "", PIXELS, API)]
     agent = make_reader(tuned, Fusion(reading_weight=1.0))
     rows = list(measure(agent, pairs, SelectionOptions(untuned=plain)))
     assert [row.hits["agent"] for row in rows] == [True, False]

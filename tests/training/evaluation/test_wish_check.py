@@ -76,6 +76,16 @@ def test_what_nobody_asked_for_is_held_against_the_table() -> None:
     ]
 
 
+def test_a_sampler_and_its_schedule_are_looked_up_apart() -> None:
+    flux = call(
+        base_model="Flux.1 D", sampling_method="Euler", scheduler="Simple", sampling_steps=25, cfg_scale=1.0,
+        guidance=3.5, width=1024, height=1024,
+    )  # fmt: skip
+    assert check([], {"a": flux}, {}, {})["outside"] == {}
+    beta = flux.model_copy(update={"scheduler": "Beta"})
+    assert check([], {"a": beta}, {}, {})["outside"] == {"a": ["sampler Euler Beta"]}
+
+
 def test_a_row_with_an_unknown_wish_is_named(tmp_path: Path) -> None:
     path = tmp_path / "w.jsonl"
     path.write_text(json.dumps({"id": "a", "colour": "red"}), encoding="utf-8")
