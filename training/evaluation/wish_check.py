@@ -158,10 +158,11 @@ def _outside(call: T2ICall, row: WishRow | None) -> Iterator[str]:
     is_guided = guidance is not None and guidance.kind == "cfg" and wish.cfg_scale is None
     if guidance and is_guided and not guidance.low <= call.cfg_scale <= guidance.high:
         yield f"cfg_scale {call.cfg_scale}, of {guidance.low} to {guidance.high}"
-    is_listed = str(call.sampler) in facts.samplers or (
-        call.sampling_method in facts.samplers and call.scheduler in (facts.schedules or ())
+    samplers, schedules = facts.samplers or (), facts.schedules or ()
+    is_listed = str(call.sampler) in samplers or (
+        call.sampling_method in samplers and call.scheduler in schedules
     )
-    if facts.samplers and wish.sampler is None and not is_listed:
+    if samplers and wish.sampler is None and not is_listed:
         yield f"sampler {call.sampler}"
     size = (call.width, call.height)
     if facts.shapes and not (wish.size or wish.ratio) and size not in facts.shapes:
