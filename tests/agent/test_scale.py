@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from large_catalog import enlarge
 from stand_ins import ENTRIES, WordEncoder
 
-from diffagent.agent.agent import Agent
+from diffagent.agent.agent import MARKED, Agent
 from diffagent.agent.asking.request import Request
 from diffagent.agent.choosing import prefilter
 from diffagent.agent.choosing.fusion import Fusion
@@ -71,6 +71,8 @@ def first(agent: Agent, prompt: str) -> tuple[list[str], list[str]]:
     about = shelf.in_question(reading, matches.text.columns[:, 0])
     off = shelf.particular.off(reading) & ~shelf.marked(reading)
     allow = matches.allow & np.where(agent.facts.is_lora, about, ~off)
+    if (knowing := shelf.knowing(reading)) is not None and (knowing & allow).any():
+        logits[~knowing] -= MARKED  # only they can draw the character that is named
     every = best_candidates(agent.prefilter.cards, logits, allow, 10)
     chosen = agent._rank_suitable(reading, matches, 10, agent.section)
     assert [candidate.score for candidate in chosen] == pytest.approx(
