@@ -577,9 +577,10 @@ class Agent:
         rows = np.flatnonzero(allow if allow.any() else matches.allow)
         tables = [features(shelf.facts, variant, matches.text, rows) for variant in readings]
         logits = np.full(len(allow), -np.inf)
-        logits[rows] = self.suitability.among(tables) + MARKED * shelf.marked(reading)[rows]
+        marked = shelf.marked(reading)
+        logits[rows] = self.suitability.among(tables) + MARKED * marked[rows]
         if (knowing := shelf.knowing(draft or reading)) is not None and (knowing & allow).any():
-            logits[~knowing] -= MARKED
+            logits[~(knowing | marked)] -= MARKED
         return best_candidates(section.cards, logits, None, k)
 
     @property

@@ -179,3 +179,18 @@ def test_a_letters_logit_changes_the_call_where_it_outweighs_the_rest(real_agent
         assert decide(letter, (gap - 0.02) / fusion.choice_weight).call == plain.call
     assert len(gaps) == 4
     assert max(gaps) > 0.3  # where a weight that is off by a tenth shows
+
+
+@pytest.mark.parametrize(
+    ("prompt", "model"),
+    [
+        ("photo of Raiden Shogun in a cafe", "Raiden Shogun | Realistic Genshin LORA"),
+        ("photo of Raiden Shogun in a cafe, use the Juggernaut XL model", "Juggernaut XL"),  # marked
+        ("kukuru misakino feeding penguins",
+         "白い砂のアクアトープ【The Aquatope on White Sand】4 Characters：Kukuru.Fuuka.Kai.Kuuya"),
+    ],
+)  # fmt: skip
+def test_a_named_character_gives_way_to_a_marked_model_alone(
+    prompt: str, model: str, real_agent: Agent
+) -> None:
+    assert real_agent.call(prompt).model == model
