@@ -135,12 +135,11 @@ def chat_parts(text: str, rest: str) -> ChatParts | None:
     if tagger().encoder.count(text) > MOST_TOKENS:
         return None
     words = tokens(text)
-    cut_words, lean = frozenset[int](), 0.0
     if len(words) < LONG:
-        cut_words, lean = _missing_words([text[word.start : word.end] for word in words], rest), LEAN
-    pieces = tagger()(text, lean)
-    if len(words) < LONG:
-        pieces = [_as_subject(text, piece) for piece in pieces]
+        cut_words = _missing_words([text[word.start : word.end] for word in words], rest)
+        pieces = [_as_subject(text, piece) for piece in tagger()(text, LEAN)]
+    else:
+        cut_words, pieces = frozenset(), tagger()(text)
     pieces = _whole_foreign_clauses(text, _with_cuts(text, words, pieces, cut_words))
     other_words = {
         number

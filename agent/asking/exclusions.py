@@ -318,24 +318,10 @@ _NO_THING = re.compile(
     re.I,
 )
 """Words for what no picture shows."""
-_FILLERS = frozenset(
-    (
-        "ha",
-        "haha",
-        "hahaha",
-        "lol",
-        "tho",
-        "though",
-        "actually",
-        "please",
-        "pls",
-        "too",
-        "either",
-        "u",
-        "thx",
-        "thanks",
-    )
-)
+_LIST_OF_FILLERS = """
+ha haha hahaha lol tho though actually please pls too either u thx thanks
+"""
+_FILLERS = frozenset(_LIST_OF_FILLERS.split())
 """Words of talk behind the name of something that is not wanted."""
 _CHOSEN = re.compile(r"\Aelse\b|\A(?:the )?\S+ ones?\Z", re.I)
 """What is no thing's name: "else", as in "nothing else added", and a choice: "no, the shoe one"."""
@@ -381,17 +367,15 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     ]
     cuts += phrase_cuts
     cuts += [_Cut(start, end, (name,)) for start, end, name in foreign_exclusions(text)[:MOST]]
-    names = tuple(
-        dict.fromkeys(
-            name
-            for cut in sorted(cuts, key=lambda cut: cut.start)
-            for name in cut.names
-            if name.casefold() not in _SHAPES
-        )
-    )
+    names = [
+        name
+        for cut in sorted(cuts, key=lambda cut: cut.start)
+        for name in cut.names
+        if name.casefold() not in _SHAPES and not _NO_THING.search(name)
+    ]
     rest = without(text, ((cut.start, cut.end) for cut in cuts if cut.start < cut.end))
-    names = tuple(name.lower() if name.isupper() else name for name in names if not _NO_THING.search(name))
-    return (rest if re.search(r"\w", rest) else text), things(names)
+    rest = rest if re.search(r"\w", rest) else text
+    return rest, things(name.lower() if name.isupper() else name for name in names)
 
 
 def things(names: Iterable[str]) -> tuple[str, ...]:

@@ -146,6 +146,20 @@ _REASON = re.compile(r"\b(?:because|cause|cuz|bc|since)\b", re.I)
 """Words of a reason, which cannot stand alone."""
 
 
+_GROUND = re.compile(
+    r"(?<!\bno )(?<!\bnot )\b(?:(?:plain|solid|pure|clean|all) )?(?:white|black|gr[ae]y|cream|blank|"
+    r"transparent|plain) (?:background|backdrop|bg)\b",
+    re.I,
+)
+"""The colour behind the subject."""
+_BY_HAND: frozenset[Medium] = frozenset(
+    ("oil painting", "watercolor", "pastel", "ink", "pencil sketch", "line art", "woodcut", "children's book")
+)
+"""Media that talk seldom names for another reason than the picture's."""
+_SWAY = re.compile(r"\b(?:not?|instead|rather than|but|thought|first|was going|wanted)\b", re.I)
+"""Words beside a medium that was weighed and dropped."""
+
+
 @dataclass(frozen=True)
 class Phrasing:
     """The parts of a request: ``prompt`` is what to draw, ``avoid`` what not, ``n`` the pictures or None."""
@@ -214,7 +228,12 @@ def _phrasing(text: str) -> Phrasing:
 
 def _with_room(prompt: str, words: SettingWords) -> str:
     """The prompt with the words for room that is to stay empty."""
-    return f"{prompt.rstrip(' ,;:.')}, {words.room}" if words.room else prompt
+    return _joined(prompt, words.room) if words.room else prompt
+
+
+def _joined(prompt: str, words: str) -> str:
+    """The prompt with a phrase behind it."""
+    return f"{prompt.rstrip(' ,;:.')}, {words}"
 
 
 def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
@@ -240,24 +259,10 @@ def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
     return prompt
 
 
-_GROUND = re.compile(
-    r"(?<!\bno )(?<!\bnot )\b(?:(?:plain|solid|pure|clean|all) )?(?:white|black|gr[ae]y|cream|blank|"
-    r"transparent|plain) (?:background|backdrop|bg)\b",
-    re.I,
-)
-"""The colour behind the subject."""
-_BY_HAND: frozenset[Medium] = frozenset(
-    ("oil painting", "watercolor", "pastel", "ink", "pencil sketch", "line art", "woodcut", "children's book")
-)
-"""Media that talk seldom names for another reason than the picture's."""
-_SWAY = re.compile(r"\b(?:not?|instead|rather than|but|thought|first|was going|wanted)\b", re.I)
-"""Words beside a medium that was weighed and dropped."""
-
-
 def _with_ground(prompt: str, chat: ChatParts) -> str:
     """A chat's description with the colour behind the subject, where it was cut."""
-    hits = [hit for words in chat.words for hit in [_GROUND.search(words)] if hit]
-    return f"{prompt.rstrip(' ,;:.')}, {hits[-1][0]}" if hits and not _GROUND.search(prompt) else prompt
+    hits = [*filter(None, map(_GROUND.search, chat.words))]
+    return _joined(prompt, hits[-1][0]) if hits and not _GROUND.search(prompt) else prompt
 
 
 def _with_medium(prompt: str, chat: ChatParts) -> str:
@@ -268,7 +273,7 @@ def _with_medium(prompt: str, chat: ChatParts) -> str:
         for clause in reversed(re.split(r"[.!?,;]\s+", words)):
             mentions = [mention for mention in named_media(clause) if mention.medium in _BY_HAND]
             if len(mentions) == 1 and len(clause.split()) <= 6 and not _SWAY.search(clause):
-                return f"{prompt.rstrip(' ,;:.')}, {mentions[0].words}"
+                return _joined(prompt, mentions[0].words)
     return prompt
 
 

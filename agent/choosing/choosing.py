@@ -301,16 +301,15 @@ class CardShelf:
             return None
         if home is None:
             return named
-        if reading.named_media and reading.medium not in DRAWN:
+        is_elsewhere = bool(reading.named_media) and reading.medium not in DRAWN
+        if is_elsewhere:
             fitting: npt.NDArray[np.bool_] = named & (self.kinship[MEDIA.index(reading.medium)] >= FITTING)
             if fitting.any():
                 return fitting
-            return named | (~facts.is_lora & self._drawing(home))
-        if home in DRAWN:
-            return named | (~facts.is_lora & facts.drawn)
-        if home in CARTOONS:
-            return named | (~facts.is_lora & self._drawing(home))
-        return named | ~facts.is_lora if home == "photo" else named
+        elif home not in (*CARTOONS, "photo"):
+            return named
+        knows = facts.drawn if home in DRAWN and not is_elsewhere else self._drawing(home)
+        return named | (~facts.is_lora & knows)
 
     def _drawing(self, home: Medium) -> npt.NDArray[np.bool_]:
         """Returns the checkpoints that can draw the characters of a medium; cached."""

@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.choosing.fitted import stored_weights
+from diffagent.agent.choosing.ranking import log_sum_exp
 from diffagent.data.attributes import MEDIA
 
 Floats = npt.NDArray[np.float64]
 
 FILE = "media.npz"
-COMMAND = "diffagent train suitability"
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class LikelyMedia:
         """Returns the probability of each of :data:`~diffagent.data.attributes.MEDIA` [media] from an
         embedding [d]."""
         logits = embedding @ self.weights + self.bias
-        powers = np.exp(logits - logits.max())
-        probabilities: Floats = powers / powers.sum()
+        probabilities: Floats = np.exp(logits - log_sum_exp(logits))
         return probabilities
 
     @classmethod
@@ -51,7 +50,7 @@ class LikelyMedia:
             BadCatalog: the weights were fitted for other media than this version's.
         """
         source = path or Path(str(files("diffagent.agent") / "default" / FILE))
-        stored = stored_weights(source, MEDIA, COMMAND)
+        stored = stored_weights(source, MEDIA, "diffagent train suitability")
         return cls(stored["weights"].astype(float), stored["bias"].astype(float), stored["encoder"].item())
 
     @classmethod
