@@ -92,7 +92,7 @@ def rrhf(dabench: Path | None, out: Path, llm: str | None, recipe: str, **option
 @click.option("--raw", required=True, type=FOLDER, help="The crawl that PAIRS come from.")
 @click.option(
     "--system", "systems", multiple=True, required=True, metavar="NAME=LLM[,FUSION.json]",
-    help="A model to compare, repeatable: a folder of train sft or train rrhf, or weights.",
+    help="A model to compare, repeatable: a folder of train sft or train rrhf, weights, or shipped.",
 )  # fmt: skip
 @click.option(
     "--unconstrained", "free", default=100, show_default=True, help="Prompts answered without a grammar."
@@ -224,7 +224,7 @@ def suitability(
     """Compare language models' own choices on held-out plain requests: suitability, grades, popularity.
 
     \b
-    diffagent eval suitability --system sft=SFT --system rrhf=RRHF
+    diffagent eval suitability --system sft=shipped --system rrhf=RRHF
     """
     from diffagent.agent.agent import Agent
     from diffagent.training.corpora.plain_requests import read_graded

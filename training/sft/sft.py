@@ -141,7 +141,7 @@ def build(recipe: SftRecipe, weights: Weights, data: Examples, out: Path, limits
 
 def _with_adapter(model: Any, start: str) -> Any:
     """The model with the adapter of an earlier run, which is trained further."""
-    return adapt(model, TunedModel.find(None if start == "shipped" else start), Recipe())[0]
+    return adapt(model, TunedModel.find(start), Recipe())[0]
 
 
 def adapted_layers(model: Any, first_block: int) -> list[str]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from diffagent.agent.engines.transformers_engine import TransformersEngine
 
+SHIPPED = "shipped"
+"""The name of the default model with the adapter that ships."""
+
 
 @dataclass(frozen=True)
 class TunedModel:
@@ -31,13 +34,13 @@ class TunedModel:
 
     @classmethod
     def find(cls, llm: str | None) -> Self:
-        """The model of a run's folder (``train sft -o``), of a folder or name of whole weights, or by default
-        the one that ships.
+        """The model of a run's folder (``train sft -o``), of a folder or name of whole weights, or the one
+        that ships: by default, and by the name ``shipped``.
 
         Raises:
             BadInput: no fine-tuned adapter ships. MissingWeights: the weights are nowhere to be found.
         """
-        if llm is None:
+        if llm in (None, SHIPPED):
             folder = shipped()
             if folder is None:
                 raise BadInput(

@@ -25,6 +25,12 @@ def test_a_runs_adapter_goes_on_where_it_has_one(tmp_path: Path, tiny_folder: Pa
     assert (tuned.base.path, tuned.adapter) == (tiny_folder, tmp_path / "adapter")
 
 
+def test_the_adapter_that_ships_has_a_name() -> None:
+    tuned = TunedModel.find("shipped")
+    assert tuned == TunedModel.find(None)
+    assert tuned.adapter is not None
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_adapter_of_fine_tuning_is_trained_on(tiny_folder: Path, tmp_path: Path) -> None:
