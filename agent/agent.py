@@ -58,6 +58,7 @@ from diffagent.data.checkpoint_requests import CheckpointRequest, checkpoint_req
 from diffagent.data.collecting import uncollected
 from diffagent.data.cores import one_numpy_thread
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
+from diffagent.data.media import named_media
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage
 
@@ -156,7 +157,13 @@ class Agent:
         return self.decide(Request.from_prompt(prompt, **options)).call
 
     def route(self, prompts: Iterable[str], **options: Unpack[RequestOptions]) -> list[T2ICall]:
-        """Returns a call for each prompt, in order; raises the first error."""
+        """Returns a call for each prompt, in order.
+
+        Raises:
+            BadInput: ``prompts`` is one string. Others: the first error of a prompt, see :meth:`decide`.
+        """
+        if isinstance(prompts, str):
+            raise BadInput("route takes a list of prompts, and this is one string", "use call for one prompt")
         calls = []
         requests = [Request.from_prompt(prompt, **options) for prompt in prompts]
         for decision in self.decide_many(requests):
@@ -173,6 +180,8 @@ class Agent:
             BadImage: an image cannot be decoded. UnknownModel: ``model`` is not in the catalog.
             TargetError: the server whose models are requested does not answer.
         """
+        if isinstance(request, str):
+            raise BadInput("decide takes a Request, and this is a string", "use Request.from_prompt, or call")
         outcome = self.outcome(*self.choose(self.prepare(request)))
         turn = self.parameters_turn(outcome)
         text = self.engine.write(turn.prompt, turn.grammar, turn.draft) if turn else outcome.grammar.draft()
@@ -232,6 +241,7 @@ class Agent:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         identification = self.identify(request.images) if request.images else None
         marked = reading_rules.marked_names(request.prompt)  # not words to draw
+        wishes = self._with_missing_models(request, wishes, notes)
         reading = replace(Reading.of(wishes.prompt, request.prompt), marked_names=marked)
         entry, request_scope = None, scope
         if request.model:
@@ -289,6 +299,19 @@ class Agent:
             identification,
             matches,
         )
+
+    def _with_missing_models(self, request: Request, wishes: Wishes, notes: list[str]) -> Wishes:
+        """Returns the wishes with the medium in the name of a LoRA that cannot be had, and notes it."""
+        for name in reading_rules.requested_models(request.prompt):
+            reading = replace(Reading.of(name), marked_names=(name,))
+            sections = [*filter(None, (self.section, self.sections.asked))]
+            if any((section.shelf.marked(reading) & section.shelf.choosable).any() for section in sections):
+                continue
+            notes.append(f'no model called "{name}" can be had: others were considered')
+            mention = next(iter(named_media(name)), None)
+            if mention is not None and not named_media(wishes.prompt):
+                wishes = replace(wishes, prompt=f"{wishes.prompt.rstrip(' .,;')}, {mention.words}")
+        return wishes
 
     def _with_checkpoints(
         self, reading: Reading, prompt: str, request_scope: ChoiceScope, notes: list[str]

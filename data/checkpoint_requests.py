@@ -134,7 +134,7 @@ def _number(version: str) -> float:
     return number / 10 if len(version) == 3 and version.isdecimal() else number
 
 
-_FORMS = 4
+_FORMS = 5
 
 
 @cache
@@ -154,6 +154,10 @@ def _pattern() -> re.Pattern[str]:
         # an ordinary word: after "use", or a clause with a plea
         rf"\b{_USE}(?P<n2>{ordinary}){fast}{version[2]}?{tail}{_END}",
         rf"{_START}(?:{_WITH}|{_USE})?(?P<n3>{ordinary})(?: {_PLEA})+{_END}",
+        # named at a hub, and meant by "use it" behind
+        rf"(?P<n4>{names}|{ordinary})(?:{version[4]})?"
+        rf"(?= (?:on|at|from|in) (?:civit(?:ai)?|hugging ?face|hf)\b[^\n]{{0,80}}?"
+        rf"\b(?:use|try|take) (?:it|that|this)(?: one)?\b)",
     )
     return re.compile("|".join(forms), re.I)
 

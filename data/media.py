@@ -61,7 +61,7 @@ PHRASES: Mapping[Medium, str] = {
     ),
     "woodcut": (
         "wood ?cuts?|lino ?cuts?|lino ?prints?|etching|engraving|wood ?block print|mezzotint|drypoint|"
-        "scratchboard|risograph|screen ?print"
+        "scratchboard|riso(?:graph)?(?: prints?)?|screen ?print"
     ),
     "vector": (
         "vector(?: art| illustration| graphics?)?|flat (?:design|illustration|colou?rs?|style)|"

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from diffagent.data.attributes import Medium
+from diffagent.data.foreign_media import foreign_media
 from diffagent.data.media import Mention, named_media
 
 _OF = r"(?=\s+(?:of|showing|depicting|featuring|about|by|where|in which)\b)"
@@ -177,6 +178,8 @@ def split_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
     for mention in (*named_media(text), *_plain(text)):
         if not any(_overlap(mention, other) for other in (*requests, *things)):
             (things if _is_shown(text, mention) else requests).append(mention)
+    if not any(mention.medium != "photo" for mention in requests):
+        requests += [mention for mention in foreign_media(text) if not _is_known(mention, requests, things)]
     if not requests and (still := _STILL_LIFE.search(text)):
         requests.append(Mention("oil painting", still[0], still.start()))
     terms = list(_ART_TERMS.finditer(text))
@@ -191,6 +194,13 @@ def _plain(text: str) -> Iterator[Mention]:
         for match in pattern.finditer(text):
             words = match[0].strip(" ,;:.(\n")
             yield Mention(medium, words, text.index(words, match.start()))
+
+
+def _is_known(mention: Mention, requests: list[Mention], things: list[Mention]) -> bool:
+    """Whether a mention overlaps another, or names a medium that is asked for already."""
+    return any(_overlap(mention, other) for other in (*requests, *things)) or any(
+        mention.medium == other.medium for other in requests
+    )
 
 
 def _start(mention: Mention) -> int:

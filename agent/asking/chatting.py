@@ -79,6 +79,18 @@ _LEAD = re.compile(
 """Words that tie a piece to a cut before it."""
 _BACK = re.compile(r"\b(?:of|into|as) (?:that|this|the same) [a-z]", re.I)
 _MAYBE = re.compile(r"\b(?:maybe|perhaps|possibly|i thought (?:of|about)|i was thinking)\b", re.I)
+_DISLIKED = re.compile(
+    r"(?:the |a |an )?[\w'’ -]{2,24} (?:looks?|feels?|would look|would feel) "
+    r"(?:(?:a bit|too|so|kind of|just|really) )?"
+    r"(?:tacky|cheap|cheesy|kitschy|lame|overdone|clich[eé]d?|boring|childish|ugly|wrong|weird|silly)\b.*",
+    re.I,
+)
+"""A clause that says why something was dropped: "gold looks tacky in our light"."""
+_VERB_AND_NAME = re.compile(
+    r"(?:[^\n]{0,40}\s)?(?i:draw|paint|sketch|make|show|generate)(?:\s(?:me|us))?"
+    r"\s(?P<name>(?!I\b)[A-Z][\w'’-]+(?:\s[A-Z][\w'’-]+){0,3})"
+)
+"""An asking clause with a name behind its verb."""
 _NAY = re.compile(
     r"\A\W*(?:(?:but|and|so|also|just|please|pls|kindly|oh|"
     r"(?:i|we)(?:['’]d)? (?:want|need|like))\b[\s,]*)*(?:no|not|without|nothing|never|avoid|"
@@ -140,6 +152,7 @@ def chat_parts(text: str, rest: str) -> ChatParts | None:
         pieces = [_as_subject(text, piece) for piece in tagger()(text, LEAN)]
     else:
         cut_words, pieces = frozenset(), tagger()(text)
+    pieces = [part for piece in pieces for part in _asked_name(text, piece)]
     pieces = _whole_foreign_clauses(text, _with_cuts(text, words, pieces, cut_words))
     other_words = {
         number
@@ -225,6 +238,15 @@ def _as_subject(text: str, piece: Piece) -> Piece:
     return replace(piece, kind="picture") if piece.kind == "talk" and is_name else piece
 
 
+def _asked_name(text: str, piece: Piece) -> list[Piece]:
+    """The piece; a name at the end of the asking belongs to the picture: "Draw Link" (in his blue tunic)."""
+    hit = _VERB_AND_NAME.fullmatch(text[piece.start : piece.end]) if piece.kind == "ask" else None
+    if hit is None:
+        return [piece]
+    middle = piece.start + hit.start("name")
+    return [Piece(piece.start, middle - 1, "ask"), Piece(middle, piece.end, "picture")]
+
+
 def _whole_foreign_clauses(text: str, pieces: list[Piece]) -> list[Piece]:
     """The pieces; a clause in another language belongs to the picture as a whole where a part of it does."""
     for start, end, _ in foreign_tags(text):
@@ -257,7 +279,9 @@ def _join(text: str, picture_pieces: list[Piece], pieces: list[Piece], avoid: Se
         prompt += (" " if prompt and words[0] not in ".!?,;:" else "") + words
         last = position
     prompt = ", ".join(
-        clause for clause in re.split(r",\s+", prompt) if clause.strip(" .!").casefold() not in repetitions
+        clause
+        for clause in re.split(r",\s+", prompt)
+        if clause.strip(" .!").casefold() not in repetitions and not _DISLIKED.fullmatch(clause)
     )
     prompt = _without_doubts(prompt, avoid)
     if len(re.findall(r"[.!?](?=\s|$)", prompt)) == 1:

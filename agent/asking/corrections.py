@@ -2,6 +2,7 @@
 
 corrections("a goat in a red scarf. or wait, blue")    -> "a goat in a blue scarf", ["or wait, blue"]
 corrections("a deer, asleep. Actually it is not a deer but an elk")  -> "an elk, asleep", the second sentence
+corrections("a red kite. no wait, make the kite blue")  -> "a blue kite", ["no wait, make the kite blue"]
 corrections("a goat, no wait, a ram, on a hill")       -> "a ram, on a hill", ["a goat, no wait"]
 """
 
@@ -29,6 +30,15 @@ _RECOLORED = re.compile(
     r"(?:[ \t,.!]{1,4}(?:yes|yeah|yep|yup),?[ \t](?P=new))?(?=[ \t]*+(?:[,;.!?\n]|$))",
     re.I,
 )
+_REMADE = re.compile(
+    rf"[ \t]?[,;.!…-][ \t,;.!…-]{{0,5}}\b(?:{_THOUGHT})?"
+    rf"(?:{_COLOR} (?:looks?|feels?|is) [^,.;:!?\n]{{2,40}}, )?"
+    rf"(?:just |please |pls |so )?make (?:the|her|his|its|their) (?P<noun>[a-z][\w'’-]{{1,20}}) "
+    rf"(?:be )?(?P<new>(?:plain |pure )?{_COLOR})"
+    rf"(?:,? {_COLOR} (?:is|was|looks?|are|would)\b[^.!?\n]{{0,80}})?(?=[ \t]*+(?:[,;.!?\n]|$))",
+    re.I,
+)
+"""A thing's colour, changed: "one glowing green eye. actually make the eye purple"."""
 _A_COLOR = re.compile(rf"\b{_COLOR}\b", re.I)
 _NOUN = r"[a-z][\w'’-]{1,20}(?: (?!(?:but|it|he|she|and|an?)\b)[a-z][\w'’-]{1,20})?"
 _RENAMED = re.compile(
@@ -62,6 +72,16 @@ def corrections(text: str) -> tuple[str, list[str]]:
         low = max(0, hit.start() - _REACH)
         colors = [*_A_COLOR.finditer(flat, low, hit.start())][-1:]
         if colors and colors[0][0].casefold() != hit["new"].casefold():
+            phrases.append(hit[0])
+            rest = without(text, [hit.span()])
+            text = rest[: colors[0].start()] + hit["new"] + rest[colors[0].end() :]
+            flat = masked(text)
+    if hit := _REMADE.search(flat):
+        low = max(0, hit.start() - _REACH)
+        noun = re.escape(hit["noun"])
+        colored = re.compile(rf"\b(?P<old>{_COLOR})(?=(?: [\w'’-]{{1,20}}){{0,3}} {noun}\b)", re.I)
+        colors = [*colored.finditer(flat, low, hit.start())][-1:]
+        if colors and colors[0]["old"].casefold() != hit["new"].casefold():
             phrases.append(hit[0])
             rest = without(text, [hit.span()])
             text = rest[: colors[0].start()] + hit["new"] + rest[colors[0].end() :]

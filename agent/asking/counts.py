@@ -60,6 +60,14 @@ _CLAUSE_COUNT = re.compile(
     re.I,
 )
 """A clause that says how many: "4 versions please", "in three variations", "two versions so I can pick"."""
+_MOST_OF_THEM = 12
+"""The most pictures of "8 of them": "23 of them" are people in a story."""
+_BATCH = re.compile(
+    rf"(?:,?\s(?:and|in|with|as)\s|,\s|^|(?<=[.;!?\n]))(?:an?\s)?batch(?:\ssize)?\s(?:of\s)?"
+    rf"(?P<count>{_SEVERAL})(?:\s(?:images|pictures|pics|please|pls))?(?=\s*(?:[,;:.!?\n]|$))",
+    re.I,
+)
+"""A batch at the end of a clause: "the same thing and a batch of 6: …"."""
 _ASKED = re.compile(
     rf"\d|\b{VERSIONS}\b|\bpics?\b|please|pls|\b(?:give|make|show|generate|need|want|like|do|send|draw|get|"
     rf"have|produce|render|create)\b|\bof (?:it|this|these|them)|choose|pick",
@@ -253,7 +261,10 @@ def _counts(flat: str, length: int) -> Iterator[tuple[int, int, int]]:
         if len(words) >= length:
             continue
         end = behind.end() if (behind := _BEHIND.match(flat, clause.end())) else clause.end()
-        if (hit := _CLAUSE_COUNT.fullmatch(words)) and _ASKED.search(words):
+        hit = _CLAUSE_COUNT.fullmatch(words)
+        if hit and number(hit["count"]) > _MOST_OF_THEM and not hit["picture"]:
+            continue
+        if hit and _ASKED.search(words):
             yield clause.start(), end, number(hit["count"])
         elif _ONLY_ONE.fullmatch(words):
             yield clause.start(), end, 1
@@ -267,7 +278,7 @@ def _counts(flat: str, length: int) -> Iterator[tuple[int, int, int]]:
         yield *hit.span(), int(hit["count"])
     if (last := _LAST.search(flat)) and (not last["thing"] or _PLEADS.search(flat)):
         yield *last.span(), number(last["count"])
-    for hit in _INSIDE.finditer(flat):
+    for hit in (*_INSIDE.finditer(flat), *_BATCH.finditer(flat)):
         yield *hit.span(), number(hit["count"])
     front = _AT_FRONT.match(flat)
     if front and (front["versions"] or not _HANGING.search(flat, front.end())):

@@ -150,7 +150,7 @@ _NO = re.compile(
     r"|never(?=\s+(?:an?\s+|any\s+)?(?:anime|cartoons?|3d|cgi|text)\b)|stay away from|steer clear of|keep out"
     r"|leave off|(?:do not|don['’]?t|dont)\s+(?:add|include|put(?:\s+in)?|show|draw|use|want|"
     r"give\s+(?:it|me|him|her|them)|"
-    r"make\s+it(?:\s+look(?:\s+like)?)?)"
+    r"make\s+(?:it|him|her|them|this)(?:\s+look(?:\s+like)?)?)"
     r"|(?:there|it)\s+(?:should not|shouldn['’]?t|must not|mustn['’]?t)\s+(?:be|have|contain|include|"
     r"look(?:\s+like)?)"
     r"|(?:should not|shouldn['’]?t|must not|mustn['’]?t)\s+(?:have|contain|include|show)"
@@ -282,6 +282,8 @@ _OUTDOORS = re.compile(
 )
 _TAGGED = re.compile(r"(?<![\w-])no_(?P<name>[a-z]{3,20})(?![\w-])")
 """A tag of an image board, such as "no_humans": it stays, and what it names is left out."""
+_ALONE = re.compile(r"\s[^\W_]{2,20}(?:\s(?:please|pls))?\s*(?:[.!\n]|$)", re.I)
+"""One word behind "No" up to the end of a sentence: "No Zelda." is no title."""
 _SHAPES = frozenset(("wide", "tall", "square", "portrait", "vertical", "horizontal", "upright", "panoramic"))
 """Shapes, which "not" excludes from the call, not from the picture."""
 _BOARD = frozenset(
@@ -319,10 +321,22 @@ _NO_THING = re.compile(
 )
 """Words for what no picture shows."""
 _LIST_OF_FILLERS = """
-ha haha hahaha lol tho though actually please pls too either u thx thanks
+ha haha hahaha lol tho though actually please pls too either u thx thanks then obviously obv ofc plz
 """
 _FILLERS = frozenset(_LIST_OF_FILLERS.split())
 """Words of talk behind the name of something that is not wanted."""
+_THANKS = re.compile(r"th(?:n|a)?x+|ty+|pl[sz]{2,}", re.I)
+_SPEAKERS = frozenset(("us", "me", "myself", "ourselves", "anyone", "anybody"))
+"""Words for whoever asks: people, to a model."""
+_NONE_OF = re.compile(
+    r"\b(?P<no>no|without)\s(?P<list>(?:[^,.;:!?\n]{2,30},\s){1,5}[^,.;:!?\n]{2,30}?),?\s(?:and\s)?"
+    r"(?:none of (?:that|it|those)|nothing like that|nothing of the (?:kind|sort)|(?:or )?anything like that|"
+    r"or any of that)\b(?:\s\w{1,12}){0,2}",
+    re.I,
+)
+"""A list that is excluded as a whole: "no wings, halos, rainbows, none of that"."""
+_NO_NO = re.compile(r"(?<=\w)(?=(?:\sno\s[^\W\d_]{2,20}){2,6}\s*(?:[,.;:!?\n]|$))", re.I)
+"""Exclusions in a row without commas: "outlines only no shading no grey"."""
 _CHOSEN = re.compile(r"\Aelse\b|\A(?:the )?\S+ ones?\Z", re.I)
 """What is no thing's name: "else", as in "nothing else added", and a choice: "no, the shoe one"."""
 _LABELLED = re.compile(
@@ -378,10 +392,31 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     return rest, things(name.lower() if name.isupper() else name for name in names)
 
 
+def spread(text: str) -> str:
+    """Returns the text with a "no" and a comma before each member of an excluded list.
+
+    "no wings, halos, none of that" becomes "no wings, no halos", and "outlines only no shading no grey"
+    "outlines only, no shading, no grey".
+    """
+    flat = masked(text)
+    if hit := _NONE_OF.search(flat):
+        names = re.split(r",\s", text[hit.start("list") : hit.end("list")])
+        bare_names = (re.sub(r"^(?:no|or|and)\s", "", name) for name in names)
+        members = ", ".join(f"{hit['no']} {name}" for name in bare_names)
+        text = text[: hit.start()] + members + text[hit.end() :]
+        flat = masked(text)
+    if hit := _NO_NO.search(flat):
+        end = re.compile(r"(?:\sno\s[^\W\d_]{2,20})+", re.I).match(flat, hit.start())
+        assert end
+        row = re.sub(r"\s(?=no\s)", ", ", text[hit.start() : end.end()], flags=re.I)
+        text = text[: hit.start()] + row + text[end.end() :]
+    return text
+
+
 def things(names: Iterable[str]) -> tuple[str, ...]:
     """Returns the names of things among excluded names, without words of talk behind them."""
-    bare_names = map(_without_fillers, names)
-    return tuple(dict.fromkeys(name for name in bare_names if name and not _CHOSEN.search(name)))
+    bare_names = (name for name in map(_without_fillers, names) if name and not _CHOSEN.search(name))
+    return tuple(dict.fromkeys(name.removesuffix(" one") for name in bare_names))
 
 
 def labelled_exclusions(text: str) -> tuple[str, tuple[str, ...]]:
@@ -398,9 +433,12 @@ def labelled_exclusions(text: str) -> tuple[str, tuple[str, ...]]:
 def _without_fillers(name: str) -> str:
     """The name without words of talk behind it."""
     name_words = name.split(" ")
-    while len(name_words) > 1 and name_words[-1].casefold() in _FILLERS:
+    while len(name_words) > 1 and (
+        name_words[-1].casefold() in _FILLERS or _THANKS.fullmatch(name_words[-1])
+    ):
         name_words.pop()
-    return " ".join(name_words)
+    name = " ".join(name_words)
+    return "people" if name.casefold() in _SPEAKERS else name
 
 
 def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
@@ -554,6 +592,8 @@ def _is_title(text: str, hit: re.Match[str]) -> bool:
     """Whether capitals make a title of the words: "No Country for Old Men", "Rebel Without a Cause"."""
     word = hit[0].split()[0]
     following = _WORD.findall(text[hit.end() : hit.end() + 40])
+    if text[: hit.start()].rstrip().endswith((".", "!", "?")) and _ALONE.match(text, hit.end()):
+        return False
     name = next((follower for follower in following if follower.casefold() not in _DETERMINERS), "")
     return word[:1].isupper() and not word.isupper() and name[:1].isupper()
 

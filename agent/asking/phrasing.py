@@ -16,16 +16,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from diffagent.agent.asking.chatting import LONG, ChatParts, chat_parts
+from diffagent.agent.asking.chat_looks import joined, with_ground, with_medium
+from diffagent.agent.asking.chatting import LONG, chat_parts
 from diffagent.agent.asking.corrections import corrections
 from diffagent.agent.asking.counts import PICTURE, UNLIKE, number, split_count
 from diffagent.agent.asking.cutting import has_words, masked, without
-from diffagent.agent.asking.exclusions import LONGEST, exclusions, labelled_exclusions
+from diffagent.agent.asking.exclusions import LONGEST, exclusions, labelled_exclusions, spread
 from diffagent.agent.asking.flags import flags
 from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
 from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
 from diffagent.agent.asking.technical import split_lead, split_model_talk, split_settings
-from diffagent.data.attributes import Medium
 from diffagent.data.media import named_media
 from diffagent.data.prompts import bare_words
 
@@ -102,6 +102,7 @@ _OPENINGS = tuple(
         r"(?:please|pls|plz)\s+(?:make|create|generate|draw|produce|render|design|show|"
         r"give)(?:\s+(?:me|us))?\s+"
         r"(?!it\b|that\b|this\b)(?=\S)",
+        r"(?:draw|paint|sketch)\s+(?=(?-i:[A-Z])[\w'’-]+\s)",
         rf"{_VERB}\s+(?:(?:for )?(?:me|us)\s*:|:)\s*(?=\S)",
     )
 )
@@ -146,18 +147,17 @@ _REASON = re.compile(r"\b(?:because|cause|cuz|bc|since)\b", re.I)
 """Words of a reason, which cannot stand alone."""
 
 
-_GROUND = re.compile(
-    r"(?<!\bno )(?<!\bnot )\b(?:(?:plain|solid|pure|clean|all) )?(?:white|black|gr[ae]y|cream|blank|"
-    r"transparent|plain) (?:background|backdrop|bg)\b",
+_HEAD = re.compile(
+    r"\b(?:need|want|draw|make|paint|sketch|render|create|imagine|get|show)\s(?:me\s|us\s)?"
+    r"(?P<thing>(?:an?|the|my|our|one)\s[^.,;:!?\n()]{3,40}):\s(?P<next>[^\s,.;:!?]+)",
     re.I,
 )
-"""The colour behind the subject."""
-_BY_HAND: frozenset[Medium] = frozenset(
-    ("oil painting", "watercolor", "pastel", "ink", "pencil sketch", "line art", "woodcut", "children's book")
+"""The subject in front of a colon that its description follows: "need the librarian girl: short hair, …"."""
+_NO_SUBJECT = re.compile(
+    r"\b(?:pictures?|images?|pics?|photos?|art|artwork|logos?|banner|background|backdrop|wallpaper|poster|cover|"
+    r"following|reference(?: [a-z ]{2,20})?|things?|favou?r|prompt|scene|shot|one|it|card|request)\s*$",
+    re.I,
 )
-"""Media that talk seldom names for another reason than the picture's."""
-_SWAY = re.compile(r"\b(?:not?|instead|rather than|but|thought|first|was going|wanted)\b", re.I)
-"""Words beside a medium that was weighed and dropped."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def phrasing(text: str) -> Phrasing:
     """Returns the parts of a prompt; more than 4,000 characters are taken as they are."""
     if len(text) > LONGEST:
         return Phrasing(text)
-    rest, lead = split_lead(text)
+    rest, lead = split_lead(spread(text))
     rest, models = split_model_talk(rest)
     models = [lead, *models] if lead else models
     rest, names = labelled_exclusions(rest)
@@ -203,7 +203,7 @@ def _phrasing(text: str) -> Phrasing:
     if chat.is_rest:
         prompt = _with_room(by_rules.prompt, words)
         return replace(by_rules, prompt=prompt, n=by_rules.n or words.n, settings=words)
-    description = _with_ground(_with_medium(_with_subject(chat.prompt, chat.words, text), chat), chat)
+    description = with_ground(with_medium(_with_subject(chat.prompt, chat.words, text), chat), chat)
     rest, settings = split_settings(flags(description)[0])
     rest, n = split_count(rest)
     rest, avoid = exclusions(rest, is_spoken=True)
@@ -228,12 +228,7 @@ def _phrasing(text: str) -> Phrasing:
 
 def _with_room(prompt: str, words: SettingWords) -> str:
     """The prompt with the words for room that is to stay empty."""
-    return _joined(prompt, words.room) if words.room else prompt
-
-
-def _joined(prompt: str, words: str) -> str:
-    """The prompt with a phrase behind it."""
-    return f"{prompt.rstrip(' ,;:.')}, {words}"
+    return joined(prompt, words.room) if words.room else prompt
 
 
 def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
@@ -244,6 +239,11 @@ def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
         clause = words.strip(" ,;:.!?")
         if DESCRIBES.match(clause) and clause.casefold() not in folded_prompt:
             prompt = f"{prompt.rstrip(' ,;:.!?')}, {clause}"
+    head = _HEAD.search(masked(text))
+    if head and head["thing"].casefold() not in folded_prompt and not _NO_SUBJECT.search(head["thing"]):
+        position = prompt.find(head["next"])
+        if position >= 0:
+            prompt = f"{prompt[:position]}{head['thing']}, {prompt[position:]}"
     asks = [] if named_media(prompt) else [*ASK.finditer(text)]
     for ask in asks:
         thing = re.split(r"[.,;:!?\n]", text[ask.end() : ask.end() + 120])[0].strip()
@@ -256,24 +256,6 @@ def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
         if subject and subject in prompt:
             return prompt.replace(subject, thing, 1)
         return f"{thing}. {prompt}" if prompt[:1].isupper() else f"{thing}, {prompt}"
-    return prompt
-
-
-def _with_ground(prompt: str, chat: ChatParts) -> str:
-    """A chat's description with the colour behind the subject, where it was cut."""
-    hits = [*filter(None, map(_GROUND.search, chat.words))]
-    return _joined(prompt, hits[-1][0]) if hits and not _GROUND.search(prompt) else prompt
-
-
-def _with_medium(prompt: str, chat: ChatParts) -> str:
-    """A chat's description with the drawn medium that was decided on in what was cut: "so charcoal then"."""
-    if named_media(prompt):
-        return prompt
-    for words in reversed(chat.words):
-        for clause in reversed(re.split(r"[.!?,;]\s+", words)):
-            mentions = [mention for mention in named_media(clause) if mention.medium in _BY_HAND]
-            if len(mentions) == 1 and len(clause.split()) <= 6 and not _SWAY.search(clause):
-                return _joined(prompt, mentions[0].words)
     return prompt
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self, get_args
 
+from diffagent.agent.asking.cutting import masked
 from diffagent.agent.asking.origins import Origin, origins, unknown_character
 from diffagent.agent.asking.prompt_line import wanted
 from diffagent.agent.asking.words import words
@@ -25,6 +26,7 @@ from diffagent.data.attributes import MEDIA, Medium, People
 from diffagent.data.base_model_requests import bare_name, base_model_requests
 from diffagent.data.base_models import meant_by
 from diffagent.data.characters import Character, characters
+from diffagent.data.checkpoint_requests import checkpoint_requests
 from diffagent.data.media import kinship
 from diffagent.data.requested_media import split_media
 
@@ -87,9 +89,20 @@ _BOORU_TAGS = re.compile(
 _REALISTIC_TAGS = re.compile(r"photo|realistic|\brpg\b|landscape|interior|analog|architecture", re.I)
 _MARKED = re.compile(
     r"<lora:([^:<>]{2,80})(?:[^<>]{0,40}>)?|"
-    r"\b(?:use|using|with)\s(?:the\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b",
+    r"\b(?:use|using|with|add|try)\s(?!(?:the|an?|this|that|my)\slora\b)"
+    r"(?:the\s|that\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b|"
+    r"(?:(?<=[,;+&.!?\n(])|^|\band\s)[ \t]{0,2}(?:the\s)?"
+    r"((?:(?!\b(?:with|using|use|and)\b)[\w'’. -]){2,40}?)\slora"
+    r"(?=\s(?:by|at|from|\d|\(|weight|strength|please|pls)|[ \t]{0,2}(?:[,;:.!?\n)+]|$))|"
+    r"\blora\s(?:called|named)\s([\w'’. -]{2,40}?)(?=[ \t]{0,2}(?:[,;:!?\n)]|\.(?!\w)|$)|\s(?:at|by|with)\s)",
     re.I,
 )
+_NO_NAME = re.compile(
+    r"(?:(?:an?|the|no|any|some|your|my|this|that|one|good|nice|right|best|suitable|style|character|without|it|"
+    r"with|use|other|same|extra|another|lcm|turbo|hyper|lightning)(?:\s|$))++",
+    re.I,
+)
+"""Words before "lora" that name none."""
 _PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (
     (
         "any",
@@ -303,11 +316,28 @@ def without_marks(prompt: str) -> str:
 
 def marked_names(prompt: str) -> tuple[str, ...]:
     """Returns the names that a prompt marks as models."""
-    names = (hit[1] or hit[2] for hit in _MARKED.finditer(prompt))
+    names = _marks(prompt)
     versions = (
         bare_name(request.words) for request in base_model_requests(prompt) if re.search(r"\d", request.words)
     )
     return (*(name for name in names if not meant_by(name)), *versions)
+
+
+def _marks(prompt: str) -> list[str]:
+    names = (next(filter(None, hit.groups())).strip() for hit in _MARKED.finditer(prompt))
+    return [name for name in names if not _NO_NAME.fullmatch(name)]
+
+
+def requested_models(prompt: str) -> tuple[str, ...]:
+    """Returns the names that a prompt marks as models in words ("the Pixel Art XL lora"), without those in
+    tags and those of base models and well-known checkpoints."""
+    text = masked(prompt)
+    known = [request.words.casefold() for request in checkpoint_requests(text)]
+    return tuple(
+        name
+        for name in _marks(text)
+        if not meant_by(name) and not any(words in name.casefold() for words in known)
+    )
 
 
 def is_pasted(prompt: str) -> bool:

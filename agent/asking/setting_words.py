@@ -20,12 +20,14 @@ from diffagent.agent.asking.wishes import FEW, scale, whole
 from diffagent.data.records import STEPS_MAX
 
 _MOST_PICTURES = 16
+_MOST_OF_THEM = 12
+"""The most pictures of "8 of them"."""
 _COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
 _PICTURES = re.compile(
     rf"\b{_COUNT}(?:\s*x)?(?: (?!for|of|in|on|the|as)[\w'’-]{{1,15}}){{0,2}} "
     r"(?:versions?|variations?|variants?|images?|pictures?|pics?|photos?|options?|ones|takes|tries|copies|"
     r"drafts|alternatives|samples|of (?:it|them|this|that|these)|to (?:pick|choose|select))\b"
-    r"|\bx ?(?P<times>\d{1,2})\b",
+    r"|\bx ?(?P<times>\d{1,2})\b|\bbatch(?: size)?(?: of|:)? (?P<batch>\d{1,2})\b",
     re.I,
 )
 _FILLER = r"(?:just|only|like|about|maybe|or so|do|make|me|i need|i want|please|pls|plz|thanks|thx)"
@@ -125,6 +127,8 @@ def _n(piece: str) -> int | None:
     if hit is None:
         return None
     n = number(next(words for words in hit.groupdict().values() if words))
+    if n > _MOST_OF_THEM and hit[0].endswith(("of them", "of these")):
+        return None
     return n if 1 < n <= _MOST_PICTURES else None
 
 

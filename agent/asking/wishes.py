@@ -158,6 +158,12 @@ _BARE_SAMPLER = re.compile(
     re.I,
 )
 """A sampler's name as a clause of its own."""
+_INLINE_SAMPLER = re.compile(
+    r"(?<=\d )" + _SAMPLER_NAMES + r"(?:[ \t]sampl(?:er|ing))?"
+    r"(?=[ \t](?:\d{1,3}[ \t]?steps?\b|steps?[ \t:=]{1,2}\d|cfg\b|seed\b|\d{3,4}x\d{3,4}\b))",
+    re.I,
+)
+"""A sampler's name between two other settings: "seed 42 euler a 25 steps"."""
 _PLUS = re.compile(r"\s?plus\s?plus", re.I)
 _STAIRS = re.compile(r"\b(?:stair\w*|ladders?|climb\w*|pyramids?|temples?|porch|danc\w+|stone steps)\b", re.I)
 """Things with steps of their own."""
@@ -189,7 +195,8 @@ _FAST = re.compile(
     r"(?:\b(?:use|using|with)\s+)?(?:\b(?:an?|the|some)\s+)?\b(?:lcm|turbo|lightning|hyper)"
     r"(?:\s?(?:/|or|and|,)\s?(?:an? )?(?:lcm|turbo|lightning|hyper))+\b(?:\s(?:models?|loras?|checkpoints?))?"
     r"(?:\s(?:if (?:you can|possible|available|there is one)|please|pls))*|"
-    r"\b(?:use|using|with) an? (?:turbo|lcm)(?: or (?:turbo|lcm|lightning))? model\b",
+    r"\b(?:use|using|with) an? (?:turbo|lcm)(?: or (?:turbo|lcm|lightning))? model\b|"
+    r"\b(?:(?:use|using|with)\s+)?(?:(?:an?|the)\s+)?(?:lcm|turbo|lightning|hyper)\sloras?\b",
     re.I,
 )
 """A wish for a model that is made for few steps."""
@@ -197,6 +204,8 @@ _NEGATIVE = re.compile(
     r"(?:^|[\s,.;(|-])(?:negatives?|neg)(?:[ _-]?prompts?)?\s*[:=]\s*(?P<names>[^\n]{1,2000})", re.I
 )
 """A pasted negative prompt."""
+_POSITIVE = re.compile(r"(?:^|(?<=[\s.,;|]))(?:positives?|pos)(?:[ _-]?prompts?)?\s*[:=]\s*", re.I)
+"""The label of the other part."""
 
 _LORA = re.compile(r"\b(?:use|using|with|as)\s+an?\s+lora\b", re.I)
 _COMMERCIAL = re.compile(
@@ -276,13 +285,17 @@ def _negative(text: str) -> tuple[str, str]:
     """The prompt without a pasted negative prompt, and that; the prompt unchanged where it has nothing
     else."""
     hit = _NEGATIVE.search(masked(text))
-    if hit is None or not re.search(r"\w", text[: hit.start()]):
+    if hit is None:
         return text, ""
-    names = text[hit.start("names") : hit.end()]
+    names, positive = text[hit.start("names") : hit.end()], text[hit.end() :]
+    if label := _POSITIVE.search(names):
+        names, positive = names[: label.start()], f", {names[label.end() :]}{positive}"
+    if not re.search(r"\w", text[: hit.start()]) and not _POSITIVE.match(positive.lstrip()) and not label:
+        return text, ""
     steps = re.search(r"(?<![\s,.;])[\s,.;]*\b(?:steps\s*:|--[a-z])", names, re.I)
     names, behind = (names[: steps.start()], names[steps.start() :]) if steps else (names, "")
-    rest = text[: hit.start()].rstrip(" ,;.|(-") + behind + text[hit.end() :]
-    return rest, names.strip(" ,;.)")
+    rest = text[: hit.start()].rstrip(" ,;.|(-") + behind + positive
+    return _POSITIVE.sub("", rest).lstrip(" ,\n"), names.strip(" ,;.)")
 
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
@@ -373,6 +386,7 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
         _CLIP,
         _SAMPLER,
         _BARE_SAMPLER,
+        _INLINE_SAMPLER,
         _LORA,
         _CHECKPOINT,
         _FAST,
@@ -424,7 +438,8 @@ def _infotext_sampler(settings: Mapping[str, str]) -> str | None:
 
 
 def _sampler(prompt: str) -> str | None:
-    hit = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
+    patterns = (_SAMPLER, _BARE_SAMPLER, _INLINE_SAMPLER)
+    hit = next(filter(None, (pattern.search(prompt) for pattern in patterns)), None)
     if hit is None:
         return None
     plan = hit["plan"] or hit["everyday"]

@@ -30,6 +30,7 @@ from diffagent.agent.choosing.ranking import greatest
 from diffagent.agent.choosing.short_names import short_name
 from diffagent.agent.choosing.suitability import DRAWN, PLACES, ShelfFacts
 from diffagent.data.attributes import MEDIA, Attributes, Medium
+from diffagent.data.base_model_requests import base_model_requests
 from diffagent.data.catalog.usage import by_family
 from diffagent.data.checkpoint_requests import CheckpointRequest
 from diffagent.data.collecting import uncollected
@@ -38,6 +39,23 @@ from diffagent.data.records import Card, Usage
 
 Floats = npt.NDArray[np.float64]
 
+_FIGURES = frozenset(
+    (
+        "girl",
+        "girls",
+        "boy",
+        "boys",
+        "woman",
+        "women",
+        "man",
+        "men",
+        "people",
+        "person",
+        "portrait",
+        "character",
+    )
+)
+"""Words for people, who are in pictures of every style."""
 _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", "anime", "cartoon", "comic"))
 """Words for a medium that alone do not ask for a special look."""
 
@@ -140,10 +158,24 @@ class CardShelf:
         """Returns the entries whose name the request marks as a model's: booleans [M]."""
         marks = np.zeros(len(self.cards), bool)
         for name in reading.marked_names:
-            marks[self._names.get(_key(name), [])] = bool(_key(name))
+            marks[self._names.get(_key(name)) or self._partly_called(name)] = bool(_key(name))
         for air in reading.checkpoints & self._places.keys():
             marks[self._places[air]] = True
         return marks
+
+    def _partly_called(self, name: str) -> list[int]:
+        """The most used LoRA with the words of a name in its own, in a row: "ghibli style" of "Studio Ghibli
+        Style LoRA"; none for one ordinary word."""
+        phrase = " ".join(words(name))
+        is_vague = " " not in phrase and (is_ordinary(phrase) or len(phrase) < 4)
+        if not phrase or is_vague or base_model_requests(name):
+            return []
+        rows = [
+            number
+            for number in np.flatnonzero(self.facts.is_lora & self.choosable).tolist()
+            if f" {phrase} " in f" {' '.join(words(self.cards[number].name))} "
+        ]
+        return sorted(rows, key=lambda number: -self.cards[number].stats.downloads)[:1]
 
     def checkpoints_of(
         self, name: CheckpointRequest, allow: npt.NDArray[np.bool_], *, alike: bool = False
@@ -376,6 +408,9 @@ class CardShelf:
             return evidence + 0.6 * any(set(words(text)) <= request_words for text in series), is_rare
         if purpose.role == "style":
             if set(phrase.core) <= reading.familiar:  # the subject does not tell the style
+                return 0.0, False
+            figures = set(phrase.core) & _FIGURES
+            if figures and set(phrase.core) - figures <= reading.medium_words:  # "anime girl" is no style
                 return 0.0, False
             styled = [word for word in shared if word in reading.medium_words or word in rare]
             if whole and styled:

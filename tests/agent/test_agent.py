@@ -302,3 +302,18 @@ def test_a_model_that_the_prompt_marks_counts_though_the_mark_is_not_drawn(make_
     call = agent.call("with the Ink Fox Style lora: a harbour")
     assert (call.model, call.prompt) == ("Ink Fox Style", "inkfox, a harbour")
     assert agent.call("a harbour").model == "Grand XL"
+
+
+def test_a_lora_that_cannot_be_had_is_said_and_its_medium_stays(make_reader: MakeAgent) -> None:
+    decision = make_reader().decide(Request.from_prompt("use the Pixel Art Deluxe lora, a harbour"))
+    assert decision.call.prompt.endswith("a harbour, Pixel Art")
+    assert 'no model called "Pixel Art Deluxe" can be had: others were considered' in decision.notes
+    plain = make_reader().decide(Request.from_prompt("with the Ink Fox Style lora: a harbour"))
+    assert not any("can be had" in note for note in plain.notes)
+
+
+def test_one_string_in_place_of_several_is_refused(make_agent: MakeAgent) -> None:
+    with pytest.raises(BadInput, match="one string"):
+        make_agent().route("a harbour")
+    with pytest.raises(BadInput, match="takes a Request"):
+        make_agent().decide("a harbour")  # type: ignore[arg-type]

@@ -24,6 +24,7 @@ from diffagent.data.checkpoint_requests import checkpoint_requests
         ("photon model: a mill", "Photon", None, "photon"),
         ("a mill in pony realism", "Pony Realism", None, "pony realism"),
         ("illustrious v2: a mill", "Illustrious", 2.0, "illustrious v2"),
+        ("I saw Animagine XL on civitai, any good? use it anyway. a mill", "Animagine", None, "Animagine XL"),
     ],
 )
 def test_a_checkpoint_is_heard(prompt: str, name: str, version: float | None, words: str) -> None:
@@ -46,6 +47,7 @@ def test_the_plea_goes_with_the_name() -> None:
         "with deliberate strokes", "anything but a mill", "a counterfeit painting, counterfeit",
         "realistic vision of a mill", "a mill, wai", "illustrious, a mill", "an analog madness poster",
         "a mill, dreamscape", "a mill, hyperrealistic", "animating, a mill",
+        "I saw Photon on civitai, it is not for me. a mill",
     ],
 )  # fmt: skip
 def test_ordinary_words_are_no_request(prompt: str) -> None:

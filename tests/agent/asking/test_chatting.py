@@ -169,6 +169,28 @@ def test_a_medium_and_a_ground_in_the_talk_belong_to_the_picture() -> None:
     assert "cut it out" not in shirt.prompt
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Hi, you know the ferry at night when everybody sleeps? I want that. One old sailor with a thermos, seen from "
+         "behind, green light. It could be a photo, or... no, I think watercolor would be nicest. Sorry for the essay.",
+         "watercolor"),
+        ("Good day, my wife asks for the market street of Hue with snow on everything. I think painting is better than "
+         "photo. Oil, maybe? Yes oil. Thanks so much my friend, you are very kind", "oil painting"),
+        ("Give me the same thing with seed 1337 and a batch of 6: a gardener watering beans in a greenhouse on mars, "
+         "portrait 2:3, cfg around 5, cinematic. dont want any blur", "cinematic"),
+        ("im making a game with my brother (he codes i do the rest). need the beekeeper girl: short silver hair, round "
+         "glasses, a huge mustard scarf, anime style, plain background", "the beekeeper girl"),
+        ("Draw Merlin (old, the blue robe) cooking something awful in a pot, purple smoke, an owl next to him. No wand.",
+         "Merlin (old, the blue robe)"),
+    ],
+)  # fmt: skip
+def test_what_a_message_decides_on_is_sent(text: str, words: str) -> None:
+    prompt = Request.from_prompt(text).phrasing.prompt
+    assert words in prompt
+    assert "photo" not in prompt
+
+
 def test_a_labelled_list_in_a_long_message_is_excluded() -> None:
     phrasing = Request.from_prompt(
         "two pics, tall ones, of a lighthouse made out of stacked books. one steps 20 is enough. dont want: sea gulls, "

@@ -22,8 +22,12 @@ from diffagent.agent.asking.phrasing import phrasing
             "An ibex in a vest sells bread, tall.",
         ),
         ("a goat at a desk. oh wait it is not a goat but a ram", "a ram at a desk"),
+        ("a crab holding one glowing green lamp. actually make the lamp purple, green is the villains color",
+         "a crab holding one glowing purple lamp"),
+        ("paper hills with a gold disc for the moon. no wait, gold looks cheap on wood, make the moon white",
+         "paper hills with a white disc for the moon"),
     ],
-)
+)  # fmt: skip
 def test_a_second_thought_stands_where_the_first_stood(text: str, sent: str) -> None:
     prompt, words = corrections(text)
     assert prompt == sent
@@ -42,6 +46,7 @@ def test_a_second_thought_stands_where_the_first_stood(text: str, sent: str) -> 
         "a boy in a red cap who has to wait",
         'a sign that says "wait, red"',
         "a sorry sight, an old barn",
+        "a red barn on a hill, make the sky green",
     ],
 )
 def test_what_only_sounds_like_a_second_thought_stays(text: str) -> None:

@@ -66,6 +66,8 @@ from diffagent.agent.asking.phrasing import phrasing
         ("बर्फ में लोमड़ी, दो तस्वीरें", "बर्फ में लोमड़ी", 2),
         ("con cáo trong tuyết, ba phiên bản", "con cáo trong tuyết", 3),
         ("จิ้งจอกในหิมะ 2 ภาพ", "จิ้งจอกในหิมะ", 2),
+        ("a mill on a hill and a batch of 6", "a mill on a hill", 6),
+        ("a mill on a hill, batch of four please", "a mill on a hill", 4),
     ],
 )
 def test_a_count_is_heard_and_leaves_the_prompt(text: str, prompt: str, n: int) -> None:
@@ -89,6 +91,8 @@ def test_a_count_is_heard_and_leaves_the_prompt(text: str, prompt: str, n: int) 
         "he fell three times, on ice",
         "a clock with two versions of the hands",
         "un homme avec deux images",
+        "a stage where the children stand, 23 of them, one is a mushroom",
+        "a baker with a batch of six loaves on a tray",
     ],
 )
 def test_what_a_scene_holds_is_no_count(text: str) -> None:

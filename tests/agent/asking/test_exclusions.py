@@ -150,10 +150,33 @@ def test_lists_reasons_and_second_thoughts_of_exclusions(
         ("a volcano, no ash ha", ("ash",)),
         ("a harbour, no gulls please lol", ("gulls",)),
         ("a woman at a desk, no the shoe one", ()),  # a choice
+        ("a quay at noon, no postcard sky one", ("postcard sky",)),
+        ("a quay at noon, no gulls obviously", ("gulls",)),
+        ("a quay at noon, no picture frame thxxx", ("picture frame",)),
+        ("our old van on a beach, without us", ("people",)),
+        ("A knight eats soup. No Guinevere.", ("Guinevere",)),
+        ("A film poster. No Country for Old Men", ()),  # a title
     ],
 )
 def test_names_are_those_of_things(text: str, names: tuple[str, ...]) -> None:
     assert exclusions(text, is_spoken=True)[1] == names
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "avoid"),
+    [
+        ("an old dog asleep, no wings, haloes, rainbow bridges, none of that", "an old dog asleep",
+         ("wings", "haloes", "rainbow bridges")),
+        ("a page to color in, thick outlines only no shading no grey: a yak on skates",
+         "a page to color in, thick outlines only: a yak on skates", ("shading", "grey")),
+        ("A detective on a scooter, engraving. Don't make him look like an actor",
+         "A detective on a scooter, engraving.", ("actor",)),
+        ("a lad with no fear no hope on a stage", "a lad with no fear no hope on a stage", ()),
+    ],
+)  # fmt: skip
+def test_each_member_of_a_list_is_excluded(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
+    phrase = phrasing(text)
+    assert (phrase.prompt, phrase.avoid) == (prompt, avoid)
 
 
 def test_an_order_behind_and_needs_no_comma() -> None:

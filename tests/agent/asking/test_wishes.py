@@ -450,3 +450,35 @@ def test_steps_are_read_in_casual_words_and_in_other_languages(text: str, steps:
 def test_steps_of_feet_are_no_setting(text: str) -> None:
     assert wishes(text).steps is None
     assert phrasing(text).prompt == text
+
+
+@pytest.mark.parametrize(
+    ("text", "sent", "negative"),
+    [
+        (
+            "negative: people, cars. positive: rice fields, a buffalo",
+            "rice fields, a buffalo",
+            "people, cars",
+        ),
+        (
+            "Negative prompt: people\nPositive prompt: rice fields, a buffalo",
+            "rice fields, a buffalo",
+            "people",
+        ),
+        ("rice fields, negative: people", "rice fields", "people"),
+    ],
+)
+def test_labelled_halves_stand_in_any_order(text: str, sent: str, negative: str) -> None:
+    found = wishes(text)
+    assert (found.prompt, found.negative_prompt) == (sent, negative)
+
+
+def test_a_sampler_between_settings_is_heard() -> None:
+    found = wishes("seed 42 euler a 25 steps cfg 7 512x768 a mill")
+    assert (found.sampler, found.steps, found.seed, found.size) == ("Euler a", 25, 42, (512, 768))
+    assert wishes("a mill, 2 euler diagrams on the wall").sampler is None
+
+
+def test_a_lora_for_few_steps_is_a_wish_for_speed() -> None:
+    assert wishes("use the lightning lora, a mill").is_fast
+    assert not wishes("lightning over a mill").is_fast

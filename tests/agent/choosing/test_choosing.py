@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffagent.agent.asking.reading import Reading, is_pasted
+from diffagent.agent.asking.reading import Reading, is_pasted, marked_names
 from diffagent.agent.asking.words import is_ordinary, stem
 from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.data.attributes import MEDIA, Attributes
@@ -338,3 +338,30 @@ def test_the_series_is_no_second_lora() -> None:
     other = shelf.companion(style, Reading.of("Officer Brindle, campfire, watercolor"), shelf.choosable)
     assert other is not None
     assert other.name == "Officer Brindle"
+
+
+def test_words_for_people_and_a_medium_name_no_style() -> None:
+    style = card(
+        21, "Tellers", "LoRA", role="style", media=["anime"], subjects=["tellers style", "anime girls"]
+    )
+    shelf = CardShelf([*CARDS, style])
+    assert not shelf.lora_scores(Reading.of("an anime girl with an umbrella")).any()
+    assert shelf.lora_scores(Reading.of("tellers style, a girl with an umbrella"))[-1] > 1.5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a mill, with the plain washes lora", "Plain Washes of Autumn"),
+        ("a mill, washes lora by somebody at 0.6", "Washes"),  # the whole name goes before a part
+        ("use the sd 1.5 lora, a mill", None),
+        ("use the autumn lora, a mill", None),  # one ordinary word
+        ("a mill, no lora", None),
+    ],
+)
+def test_a_lora_is_marked_by_a_part_of_its_name(prompt: str, name: str | None) -> None:
+    part = card(22, "Plain Washes of Autumn", "LoRA", role="style", media=["watercolor"])
+    shelf = CardShelf([*CARDS, part, card(23, "Zoom for SD 1.5", "LoRA", role="concept")])
+    reading = replace(Reading.of(prompt), marked_names=marked_names(prompt))
+    marked = [shelf.cards[number].name for number in np.flatnonzero(shelf.marked(reading)).tolist()]
+    assert marked == ([name] if name else [])
