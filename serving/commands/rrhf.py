@@ -205,7 +205,13 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
     "--system", "systems", multiple=True, required=True, metavar="NAME=LLM",
     help="A model to compare, repeatable: a folder of train sft or train rrhf, or weights.",
 )  # fmt: skip
-@click.option("--form", type=click.Choice(["candidates", "memory"]), default="candidates", show_default=True)
+@click.option(
+    "--form",
+    type=click.Choice(["choice", "candidates", "memory"]),
+    default="choice",
+    show_default=True,
+    help="What the model is asked: choice, as the agent does on plain requests.",
+)
 @_WEIGHTS
 @click.option("--limit", type=click.IntRange(1), help="At most this many requests.")
 @SEED
@@ -227,6 +233,8 @@ def suitability(
     diffagent eval suitability --system sft=shipped --system rrhf=RRHF
     """
     from diffagent.agent.agent import Agent
+    from diffagent.agent.answering.answer import LABELS
+    from diffagent.agent.answering.choice import SHOWN
     from diffagent.training.corpora.plain_requests import read_graded
     from diffagent.training.evaluation.compare import parse_system
     from diffagent.training.evaluation.suited_table import choices, offers, table
@@ -242,7 +250,8 @@ def suitability(
         agent = Agent.of(catalog, TunedModel.find(llm).engine())
         if offered is None:
             reward = suited_of(agent, graded, weights)
-            offered, facts = offers(agent, held_out, reward, progress), reward.report()
+            most = SHOWN if form == "choice" else len(LABELS)
+            offered, facts = offers(agent, held_out, reward, progress, most), reward.report()
         results[name] = choices(agent.engine, offered, form, progress)
     rows = table(results, offered, seed) | facts
     show(rows, as_json)

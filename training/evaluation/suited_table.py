@@ -1,7 +1,8 @@
 """Fine-tuned beside aligned models on plain requests, with the suitability as the reward.
 
 In: systems and the requests of part ``test`` with their graded candidates. The language model alone chooses
-among a request's graded candidates: by a letter (candidates form), or by a name (memory form). Out, with 95 %
+among a request's graded candidates: by a letter (candidates form, and choice form, which shows what each is
+for), or by a name (memory form). Out, with 95 %
 bootstrap intervals over requests:
 
     optimised       suitability, as the share of a request's other candidates that are less suitable
@@ -17,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.answering import answer, memory
+from diffagent.agent.answering import answer, choice, memory
 from diffagent.agent.answering.answer import LABELS
+from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.wishes import wishes
 from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.engines import Engine
@@ -45,9 +47,13 @@ class Offer:
 
 
 def offers(
-    agent: Agent, requests: Sequence[PlainRequest], reward: SuitabilityReward, progress: Progress
+    agent: Agent,
+    requests: Sequence[PlainRequest],
+    reward: SuitabilityReward,
+    progress: Progress,
+    most: int = len(LABELS),
 ) -> list[Offer]:
-    """The offers of requests with two graded candidates in the catalog, cut to as many as there are letters.
+    """The offers of requests with two graded candidates in the catalog, cut to ``most``.
 
     Raises:
         BadInput: there are no such requests.
@@ -58,7 +64,7 @@ def offers(
     offer_rows = []
     for number, request in enumerate(progress(requests, "suitability")):
         candidates = [candidate for candidate in request.candidates if candidate.air in cards]
-        order = np.random.default_rng(number).permutation(len(candidates))[: len(LABELS)]
+        order = np.random.default_rng(number).permutation(len(candidates))[:most]
         candidates = [candidates[i] for i in order]
         if len(candidates) < 2:
             continue
@@ -95,9 +101,12 @@ def _choose(engine: Engine, offer: Offer, form: Form) -> int:
         cards: list[Card] = [candidate.card for candidate in offer.candidates]
         card = memory.recall(engine, offer.prompt, memory.names(cards), memory.by_identity(cards))
         return cards.index(card)
-    letters = engine.choose(
-        answer.question(offer.candidates, offer.prompt), list(LABELS[: len(offer.candidates)])
-    )
+    if form == "choice":
+        cards = [candidate.card for candidate in offer.candidates]
+        question = choice.question(cards, offer.prompt, Reading.of(offer.prompt).line)
+    else:
+        question = answer.question(offer.candidates, offer.prompt)
+    letters = engine.choose(question, list(LABELS[: len(offer.candidates)]))
     return int(np.argmax(letters))
 
 

@@ -124,6 +124,7 @@ def build(
         limits=limits,
         say=say,
         log=out / "log.jsonl",
+        rank_weight=config.rank_weight,
         model=model,
         args=one_gpu(TrainingArguments(**options, label_names=["scores"])),
         train_dataset=train,

@@ -3,7 +3,8 @@
     p_i = Σ_t log P(r_it | query, r_i<t) / |r_i|
     L   = Σ_{s_i < s_j} max(0, p_i − p_j)  −  Σ_t log P(r_i't | query, r_i'<t),   i' = argmax_i s_i
 
-|r_i| is the number of the response's own tokens, without padding and query. Both terms have the same weight.
+|r_i| is the number of the response's own tokens, without padding and query. Both terms have the same weight
+unless a recipe says otherwise.
 Of several best responses the first is i'; equal scores make no pair. A batch of several queries has the mean
 of their losses.
 """
@@ -61,6 +62,7 @@ def rrhf_loss(
     scores: torch.Tensor,
     query: torch.Tensor,
     whole: torch.Tensor | None = None,
+    rank_weight: float = 1.0,
 ) -> Loss:
     """The loss of R responses to one or more queries.
 
@@ -70,6 +72,7 @@ def rrhf_loss(
         scores: [R], the rewards s_i.
         query: int64 [R], the query of each response; those of a query need not be adjacent.
         whole: [R], ``total`` over all its tokens where only some are ranked; default: all are.
+        rank_weight: the weight of the ranking term in ``Loss.total``.
     """
     p = total / length
     same = query[:, None] == query[None, :]
@@ -82,7 +85,7 @@ def rrhf_loss(
     is_best = scores[_best(log_prob, query)] >= scores[best]
     ordered = (log_prob[:, None] < log_prob[None, :])[pairs].float().mean()
     return Loss(
-        (rank + cross_entropy) / count,
+        (rank_weight * rank + cross_entropy) / count,
         float(rank.detach()) / count,
         float(cross_entropy.detach()) / count,
         float(ordered),

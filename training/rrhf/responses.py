@@ -83,11 +83,19 @@ def respond(
             continue
         repeated += call_digest(response.call) in responses
         responses.setdefault(call_digest(response.call), response)
+    if query.form == "choice":  # among its candidates alone
+        return _query_responses(query, policy, responses.values(), len(texts), invalid, repeated, illegal)
     usual = complete("default", default, _default_settings(default, agent, query), query, policy, agent)
     responses.setdefault(call_digest(usual.call), usual)
-    ids = tuple(policy.chat.prompt_ids(query.question))
     ranked = _with_ranked_tokens(responses.values(), query, policy, agent, config)
-    return QueryResponses(query.key, query.wishes.prompt, ids, ranked, len(texts), invalid, repeated, illegal)
+    return _query_responses(query, policy, ranked, len(texts), invalid, repeated, illegal)
+
+
+def _query_responses(
+    query: Query, policy: Policy, ranked: Iterable[Response], asked: int, *counts: int
+) -> QueryResponses:
+    ids = tuple(policy.chat.prompt_ids(query.question))
+    return QueryResponses(query.key, query.wishes.prompt, ids, tuple(ranked), asked, *counts)
 
 
 def _with_ranked_tokens(
@@ -124,15 +132,16 @@ def _texts(
 ) -> Iterator[tuple[Source, str]]:
     """The model's texts: a whole answer, then the model parts of diverse beams."""
     prefill = policy.ask(query.question)
-    sample = multinomial(prefill.branch(), rng, config.temperature, ANSWER_TOKENS, policy.chat.end_ids)
+    longest = 1 if query.form == "choice" else ANSWER_TOKENS
+    sample = multinomial(prefill.branch(), rng, config.temperature, longest, policy.chat.end_ids)
     yield "sample", policy.chat.decode(sample)
 
     def finished(tokens: tuple[int, ...]) -> bool:
-        if query.form == "candidates":
+        if query.form != "memory":
             return len(tokens) == 1
         return tokens[-1] in policy.chat.end_ids or _identity(policy.chat.decode(tokens)) is not None
 
-    most = 1 if query.form == "candidates" else IDENTITY_TOKENS
+    most = IDENTITY_TOKENS if query.form == "memory" else 1
     for beam in diverse_beams(prefill.branch(), config.responses, 1, config.diversity, most, finished):
         yield "beam", policy.chat.decode(beam.tokens)
 
@@ -173,6 +182,9 @@ def complete(
     text = legal.render(parameters)
     tokens = (*spell(legal, policy.vocabulary, text), policy.vocabulary.end)
     fields = memory.read(text) if query.form == "memory" else answer.read(text)[1]
+    if query.form == "choice":  # the letter alone
+        letter = LABELS[query.cards.index(card)]
+        tokens = tuple(spell(Grammar((letter,)), policy.vocabulary, letter))
     carrier = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
     return Response(source, tokens, expand(fields, card, query.wishes, carrier=carrier))
 
@@ -197,7 +209,7 @@ def _default_settings(card: Card, agent: Agent, query: Query) -> dict[str, str]:
 
 def _named_card(text: str, query: Query, agent: Agent) -> Card | None:
     """The model that a response names; None where no callable model has that name."""
-    if query.form == "candidates":
+    if query.form != "memory":
         letter = text.strip().partition(" ")[0]
         at = LABELS.find(letter) if len(letter) == 1 else -1
         return query.cards[at] if 0 <= at < len(query.cards) else None

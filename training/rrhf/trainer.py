@@ -150,8 +150,9 @@ def trainer_class() -> Any:
         Batches come from :func:`collate`; ``tokens`` counts a query with each of its responses.
         """
 
-        def __init__(self, **options: Any) -> None:
+        def __init__(self, *, rank_weight: float, **options: Any) -> None:
             super().__init__(**options)
+            self._rank_weight = rank_weight
             use_float32_logits(self.accelerator.unwrap_model(self.model).get_output_embeddings())
             self.model_accepts_loss_kwargs = False  # the loss is a mean over a batch's queries
             self._parts: dict[str, list[float]] = defaultdict(list)
@@ -162,7 +163,7 @@ def trainer_class() -> Any:
             plain = self.accelerator.unwrap_model(model)
             with self.computing(plain.get_base_model() if hasattr(plain, "peft_config") else plain):
                 total, length, whole = self._log_probs(model, inputs)
-            loss = rrhf_loss(total, length, inputs["scores"], inputs["query"], whole)
+            loss = rrhf_loss(total, length, inputs["scores"], inputs["query"], whole, self._rank_weight)
             self._note(loss, inputs)
             return (loss.total, {}) if return_outputs else loss.total
 

@@ -342,11 +342,11 @@ def test_the_series_is_no_second_lora() -> None:
 
 def test_words_for_people_and_a_medium_name_no_style() -> None:
     style = card(
-        21, "Tellers", "LoRA", role="style", media=["anime"], subjects=["tellers style", "anime girls"]
+        21, "Zwixel", "LoRA", role="style", media=["anime"], subjects=["zwixel style", "anime girls"]
     )
     shelf = CardShelf([*CARDS, style])
     assert not shelf.lora_scores(Reading.of("an anime girl with an umbrella")).any()
-    assert shelf.lora_scores(Reading.of("tellers style, a girl with an umbrella"))[-1] > 1.5
+    assert shelf.lora_scores(Reading.of("zwixel style, a girl with an umbrella"))[-1] > 1.5
 
 
 @pytest.mark.parametrize(
