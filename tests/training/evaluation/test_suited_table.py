@@ -42,6 +42,10 @@ def test_graded_candidates_stand_in_orders_of_their_own(offered: list[Offer]) ->
 def test_the_language_model_alone_chooses_by_letter_or_by_name(offered: list[Offer]) -> None:
     lettered = RuleEngine(prefer=lambda label: 5.0 * (label == "B"))
     assert choices(lettered, offered, "candidates", quiet) == [1, 1, 1, 1]
+    assert choices(lettered, offered, "choice", quiet) == [1, 1, 1, 1]
+    plain, purposes = (prompt.user for prompt in lettered.asked[-5:-3])
+    assert "general, " not in plain
+    assert "general, " in purposes  # the choice form shows what each is for
 
     class Named(RuleEngine):
         def write(self, prompt: object, grammar: object, draft: str = "") -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from graded_requests import OIL, PIXELS, XL, request
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.answering.answer import LABELS, identity
+from diffagent.agent.answering.choice import purpose
+from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.agent.engines.transformers_engine import TransformersEngine
@@ -19,7 +23,7 @@ from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.decoder import Prefill
 from diffagent.training.rrhf.policy import Policy
-from diffagent.training.rrhf.queries import Query, ask, default_card
+from diffagent.training.rrhf.queries import Query, ask, default_card, read_queries, request_queries
 from diffagent.training.rrhf.responses import (
     _draw_options,
     _named_card,
@@ -217,6 +221,30 @@ def test_letters_beyond_the_candidates_are_invalid(agent: Agent) -> None:
     assert _named_card(f'{LABELS[2]} = [512,512,"Euler a",20,7', query, agent) == query.cards[2]
     for text in (LABELS[4], "", "AB", "?", "The best"):
         assert _named_card(text, query, agent) is None
+
+
+def test_the_choice_form_asks_as_the_agent_does_among_graded_candidates(
+    make_reader: Callable[..., Agent], policy: Policy
+) -> None:
+    agent = make_reader()
+    graded = [request(f"a harbour, no {n}", {OIL: 3, PIXELS: 0, XL: 2, "x": 3}) for n in range(6)]
+    choices = request_queries(graded, agent, "choice", 4, default_card(agent), 0)
+    assert len(choices) == sum(one.split != "test" for one in graded) > 0
+    query = choices[0]
+    assert {card.air for card in query.cards} == {OIL, PIXELS, XL}  # "x" is not in the catalog
+    assert query.question.user.splitlines() == [
+        f"{label} {purpose(card)}" for label, card in zip(LABELS, query.cards, strict=False)
+    ]
+    assert query.question.earlier[0][1] == Reading.of(query.wishes.prompt).line
+    config = RRHFConfig(form="choice", responses=3, diversity=50.0)
+    outcome = respond(query, policy, agent, config, default_card(agent), np.random.default_rng(0))
+    assert outcome.asked == 4
+    for response in outcome.responses:  # the letter alone
+        letter = LABELS[[card.air for card in query.cards].index(response.call.air)]
+        assert policy.chat.decode(response.tokens) == letter
+        assert len(response.tokens) == 1
+    with pytest.raises(BadInput, match="no graded candidates"):
+        read_queries(Path("align.jsonl"), agent, "choice", 4, default_card(agent), 0)
 
 
 def test_memory_form_asks_the_whole_catalog(make_agent: Callable[..., Agent], policy: Policy) -> None:

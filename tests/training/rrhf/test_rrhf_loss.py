@@ -31,6 +31,14 @@ def test_cross_entropy_is_on_all_tokens_where_some_are_ranked() -> None:
     assert rrhf_loss(total, length, scores, query).cross_entropy == 4.0
 
 
+def test_the_ranking_term_has_its_weight() -> None:
+    total, one = torch.tensor([-4.0, -1.0]), torch.ones(2)
+    scores, query = torch.tensor([1.0, 0.0]), torch.tensor([0, 0])
+    terms = rrhf_loss(total, one, scores, query, rank_weight=0.1)
+    assert (terms.rank, terms.cross_entropy) == (3.0, 4.0)
+    assert float(terms.total) == pytest.approx(4.3)
+
+
 def test_log_probabilities_are_those_of_the_next_token() -> None:
     logits = torch.tensor([[[0.0, 0.0], [LN[3], 0.0], [9.0, 9.0]]])  # softmax: ½ ½, ¾ ¼
     log_probs = token_log_probs(logits, torch.tensor([[1, 1, 0]]))

@@ -118,14 +118,17 @@ def test_logits_are_not_rounded_to_eighths() -> None:
 
 
 def test_recipes_ship_and_unknown_values_are_refused(tmp_path: Path) -> None:
-    assert shipped("rrhf") == ["llama-2-7b", "smollm2-135m", "smollm2-135m-memory"]
+    names = ["llama-2-7b", "smollm2-135m", "smollm2-135m-memory", "smollm2-135m-requests"]
+    assert shipped("rrhf") == names
     for name in shipped("rrhf"):
         assert read_config(name).name == name
     assert read_config("llama-2-7b").form == "memory"
+    assert (read_config("smollm2-135m-requests").form, read_config("llama-2-7b").rank_weight) == ("choice", 1)
     path = tmp_path / "mine.yaml"
     for text, reason in (
         ("responses: 0", "responses is 0 in mine.yaml: it should be greater than 0"),
-        ("form: reading", "form is 'reading' in mine.yaml: it should be 'candidates' or 'memory'"),
+        ("form: reading", "form is 'reading' in mine.yaml: it should be 'candidates', 'choice' or 'memory'"),
+        ("rank_weight: 0", "rank_weight is 0 in mine.yaml: it should be greater than 0"),
         ("ranked: half", "ranked is 'half' in mine.yaml: it should be 'whole' or 'model'"),
         ("parameters: any", "parameters is 'any' in mine.yaml: it should be 'usual' or 'drawn'"),
         ("mix: {memory: 1}", "mine.yaml has the unknown key 'mix'; known are accumulate, batch,"),
