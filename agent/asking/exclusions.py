@@ -328,6 +328,13 @@ _FILLERS = frozenset(_LIST_OF_FILLERS.split())
 _THANKS = re.compile(r"th(?:n|a)?x+|ty+|pl[sz]{2,}", re.I)
 _SPEAKERS = frozenset(("us", "me", "myself", "ourselves", "anyone", "anybody"))
 """Words for whoever asks: people, to a model."""
+_MUST_NOT = re.compile(
+    r"\b(?:it|this|that|they|he|she)\s(?:must|should|shall|can)(?:\snot|n['’]?t)\s(?:look|be|feel|seem)"
+    r"(?:\s(?:like|too|so|at all|any|an?|the)){0,2}\s(?P<name>(?!like\b|that\b|this\b)[a-z-]{3,20}"
+    r"(?:(?:,\s[a-z-]{3,20}){0,3},?\s(?:or|and|nor)\s[a-z-]{3,20})?)(?=\s*(?:[,.;!?\n]|$))",
+    re.I,
+)
+"""A look that is forbidden."""
 _NONE_OF = re.compile(
     r"\b(?P<no>no|without)\s(?P<list>(?:[^,.;:!?\n]{2,30},\s){1,5}[^,.;:!?\n]{2,30}?),?\s(?:and\s)?"
     r"(?:none of (?:that|it|those)|nothing like that|nothing of the (?:kind|sort)|(?:or )?anything like that|"
@@ -390,6 +397,12 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     rest = without(text, ((cut.start, cut.end) for cut in cuts if cut.start < cut.end))
     rest = rest if re.search(r"\w", rest) else text
     return rest, things(name.lower() if name.isupper() else name for name in names)
+
+
+def forbidden_looks(text: str) -> tuple[str, ...]:
+    """Returns the looks that a text forbids: "it must not look poor or ruined" has two."""
+    names = (name for hit in [*_MUST_NOT.finditer(masked(text))][:MOST] for name in _names(hit["name"]))
+    return things(name for name in names if name.casefold() not in _SHAPES)
 
 
 def spread(text: str) -> str:

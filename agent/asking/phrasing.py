@@ -21,7 +21,13 @@ from diffagent.agent.asking.chatting import LONG, chat_parts
 from diffagent.agent.asking.corrections import corrections
 from diffagent.agent.asking.counts import PICTURE, UNLIKE, number, split_count
 from diffagent.agent.asking.cutting import has_words, masked, without
-from diffagent.agent.asking.exclusions import LONGEST, exclusions, labelled_exclusions, spread
+from diffagent.agent.asking.exclusions import (
+    LONGEST,
+    exclusions,
+    forbidden_looks,
+    labelled_exclusions,
+    spread,
+)
 from diffagent.agent.asking.flags import flags
 from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
 from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
@@ -212,7 +218,8 @@ def _phrasing(text: str) -> Phrasing:
     rule_names = (
         name for name in by_rules.avoid if len(name.split()) < 4 and (not chat.avoid or chat.excludes(name))
     )
-    avoid = tuple(dict.fromkeys((*chat.avoid, *avoid, *rule_names)))
+    looks = (look for words in chat.words for look in forbidden_looks(words))
+    avoid = tuple(dict.fromkeys((*chat.avoid, *avoid, *rule_names, *looks)))
     quotes = [f'"{_short(words)}"' for words in (*chat.words, *settings) if _short(words)]
     notes = (
         [f"{', '.join(quotes)} {'were' if len(quotes) > 1 else 'was'} left out of the prompt"]

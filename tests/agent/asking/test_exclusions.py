@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.asking.exclusions import exclusions, is_tags, labelled_exclusions
+from diffagent.agent.asking.exclusions import exclusions, forbidden_looks, is_tags, labelled_exclusions
 from diffagent.agent.asking.phrasing import phrasing
 
 
@@ -177,6 +177,19 @@ def test_names_are_those_of_things(text: str, names: tuple[str, ...]) -> None:
 def test_each_member_of_a_list_is_excluded(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
     phrase = phrasing(text)
     assert (phrase.prompt, phrase.avoid) == (prompt, avoid)
+
+
+@pytest.mark.parametrize(
+    ("text", "looks"),
+    [
+        ("It must not look poor or ruined, the pupils are tired of that", ("poor", "ruined")),
+        ("and it shouldn't be scary, she is four", ("scary",)),
+        ("he must not be late again for the bus", ()),
+        ("it cannot be that hard", ()),
+    ],
+)
+def test_a_forbidden_look_is_excluded(text: str, looks: tuple[str, ...]) -> None:
+    assert forbidden_looks(text) == looks
 
 
 def test_an_order_behind_and_needs_no_comma() -> None:
