@@ -61,6 +61,12 @@ _FIRST = re.compile(
     re.I,
 )
 """Words behind "no" and "don't" that make an idiom, not an exclusion."""
+_JOINERS = re.compile(
+    r"\A\W*(?:(?:so|and|but|also|plus|then|oh|ok)\b[\s,]*)+(?=no\b|not\b|without\b|don)", re.I
+)
+"""Words that tie an exclusion to what is before it."""
+_AND_MORE = re.compile(r"(?:and|or|nor|,)\s(?P<name>[^\W\d_]{3,20}(?:\s[^\W\d_]{3,20})?)[\s.!]*", re.I)
+"""The rest of a list of exclusions: "no smoke and rust"."""
 _NOTHING = frozenset(("else", "anything else", "more", "it", "them", "that", "this", "me", "u", "you"))
 _NAMING = re.compile(r"\b(?!(?:an|the|my|of|in|on|at|to|it|is)\b)[^\W_]{2,}", re.I)
 """A word that may name what is to be seen."""
@@ -91,6 +97,11 @@ _VERB_AND_NAME = re.compile(
     r"\s(?P<name>(?!I\b)[A-Z][\w'’-]+(?:\s[A-Z][\w'’-]+){0,3})"
 )
 """An asking clause with a name behind its verb."""
+_SOMEBODY = re.compile(
+    r"\b(?:i|we|you|they|he|she|people|players|everybody|everyone|somebody|customers|kids|always)\s\w+", re.I
+)
+_DANGLING_JOINT = re.compile(r"\s(?:and|or|but|with|plus)(?P<end>,(?=\s)|\.(?=\s|$))", re.I)
+"""A joining word whose other side was cut."""
 _NAY = re.compile(
     r"\A\W*(?:(?:but|and|so|also|just|please|pls|kindly|oh|"
     r"(?:i|we)(?:['’]d)? (?:want|need|like))\b[\s,]*)*(?:no|not|without|nothing|never|avoid|"
@@ -177,6 +188,8 @@ def chat_parts(text: str, rest: str) -> ChatParts | None:
     prompt = resolve(prompt, text) if _BACK.search(prompt) else prompt
     if not _NAMING.search(prompt):
         return ChatParts(rest, (), tuple(settings), is_rest=True)
+    again = r"\byes,? (?:the |an? )?"  # "no moon. Then he called, yes moon."
+    avoid = [name for name in avoid if not re.search(rf"{again}{re.escape(name)}\b", text, re.I)]
     exclusions_text = " ".join(
         text[piece.start : piece.end] for piece in pieces if piece.kind == "avoid"
     ).casefold()
@@ -271,6 +284,8 @@ def _join(text: str, picture_pieces: list[Piece], pieces: list[Piece], avoid: Se
         words = text[piece.start : piece.end]
         if position != last + 1 or position == 0:
             words = _LEAD.sub("", words)
+        if position and pieces[position - 1].kind == "avoid":
+            words = _without_reason(words, avoid)
         if not has_words(words):
             continue
         if prompt and prompt[-1] not in ".!?,;:" and position != last + 1:
@@ -283,13 +298,21 @@ def _join(text: str, picture_pieces: list[Piece], pieces: list[Piece], avoid: Se
         for clause in re.split(r",\s+", prompt)
         if clause.strip(" .!").casefold() not in repetitions and not _DISLIKED.fullmatch(clause)
     )
-    prompt = _without_doubts(prompt, avoid)
+    prompt = _DANGLING_JOINT.sub(lambda hit: hit["end"], _without_doubts(prompt, avoid))
     if len(re.findall(r"[.!?](?=\s|$)", prompt)) == 1:
         prompt = prompt.rstrip(" ?")  # the question was the asking's
     prompt = re.sub(r"(?<!\?)\?++[.,]?+(?=\s|$)", ".", prompt) if "?" in prompt else prompt
     if prompt.count("(") != prompt.count(")"):
         prompt = re.sub(r"(?<!\s)\s*+[()]", lambda hit: " " if hit[0].startswith(" ") else "", prompt)
     return prompt.rstrip(" ,;:-–—")
+
+
+def _without_reason(words: str, avoid: Sequence[str]) -> str:
+    """The words behind an exclusion without a first sentence that names the same thing again: its reason."""
+    first, _, rest = words.partition(". ")
+    names = "|".join(re.escape(name) for name in avoid)
+    is_reason = names and re.search(rf"\b(?:{names})\b", first, re.I) and _SOMEBODY.search(first)
+    return rest if is_reason else words
 
 
 def _without_doubts(prompt: str, avoid: Sequence[str]) -> str:
@@ -304,10 +327,14 @@ def _without_doubts(prompt: str, avoid: Sequence[str]) -> str:
 
 def _exclusion_names(words: str) -> tuple[str, ...]:
     """The names in a piece that excludes something."""
-    rest, names = exclusions(words.strip(), is_spoken=True)
-    if not names:
-        negation = _NAY.match(rest)
-        names = tuple(re.split(r"\s(?:or|and|nor)\s", negation["name"].strip())) if negation else ()
+    names: list[str] = []
+    for sentence in re.split(r"(?<=[.!?;])\s+", words.strip()):
+        rest, sentence_names = exclusions(_JOINERS.sub("", sentence), is_spoken=True)
+        names += sentence_names
+        if sentence_names and (rest_of_list := _AND_MORE.fullmatch(rest)):
+            names.append(rest_of_list["name"])
+        if not sentence_names and (negation := _NAY.match(rest)):
+            names += re.split(r"\s(?:or|and|nor)\s", negation["name"].strip())
     phrases = things(_VERB.sub("", _REASON.sub("", name)).strip() for name in names)
     return tuple(
         name

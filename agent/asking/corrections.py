@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from diffagent.agent.asking.cutting import masked, without
+from diffagent.agent.asking.cutting import has_words, masked, without
 
 _COLOR = (
     r"(?:(?:light|dark|pale|bright|deep|navy|sky|forest|royal) )?(?:red|green|blue|yellow|orange|purple|"
@@ -39,6 +39,24 @@ _REMADE = re.compile(
     re.I,
 )
 """A thing's colour, changed: "one glowing green eye. actually make the eye purple"."""
+_RETRACTED = re.compile(
+    r"(?:(?<=[.!?\n] )|^)[^.!?\n]{8,220}[.!?,…]{1,3}\s(?:hmm?,? |but |ah,? |no,? |ok,? )?"
+    r"(?:just )?(?:forget|scrap|scratch|skip|never ?mind|drop) (?:it|that|this|about (?:it|that))[.!]?"
+    r"(?=\s|$)",
+    re.I,
+)
+"""A sentence that ends in its own withdrawal: "I thought of adding the wind, but how, forget it."."""
+_THOUGHT_OF = re.compile(
+    r"\b(?:i (?:was|thought|had|wanted|considered|first)|maybe|perhaps|was (?:gonna|going)|could|or)\b", re.I
+)
+_NAMED_ANEW = re.compile(
+    r"(?:(?<=[.!?,\n] )|^)(?:or )?(?:maybe )?(?:an? )?[a-z][\w'’-]{2,20}(?: [a-z][\w'’-]{2,20})?\? "
+    r"(?:hmm?,? )?(?:nah|no|nope)[,.]? (?:wait,? )?(?P<new>(?:an? )?"
+    r"(?!(?:just|not|only|no|it|the|that|i|we|they|he|she|but|so|too|looks?|feels?|sounds?|makes?)\b)"
+    r"[a-z][\w'’-]{2,20}(?: [a-z][\w'’-]{2,20})?)(?=[.!,])",
+    re.I,
+)
+"""A question and its answer: "Unicorn? Nah, pegasus."."""
 _A_COLOR = re.compile(rf"\b{_COLOR}\b", re.I)
 _NOUN = r"[a-z][\w'’-]{1,20}(?: (?!(?:but|it|he|she|and|an?)\b)[a-z][\w'’-]{1,20})?"
 _RENAMED = re.compile(
@@ -63,6 +81,14 @@ def corrections(text: str) -> tuple[str, list[str]]:
     where it has none."""
     phrases: list[str] = []
     flat = masked(text)
+    if (hit := _RETRACTED.search(flat)) and _THOUGHT_OF.search(hit[0]) and has_words(text[: hit.start()]):
+        phrases.append(text[hit.start() : hit.end()])
+        text = without(text, [hit.span()])
+        flat = masked(text)
+    if hit := _NAMED_ANEW.search(flat):
+        phrases.append(text[hit.start() : hit.start("new")])
+        text = text[: hit.start()] + text[hit.start("new") :]
+        flat = masked(text)
     if hit := _REPLACED.search(flat):
         start = hit.start("new")
         phrases.append(text[hit.start() : start])

@@ -321,11 +321,16 @@ _NO_THING = re.compile(
 )
 """Words for what no picture shows."""
 _LIST_OF_FILLERS = """
-ha haha hahaha lol tho though actually please pls too either u thx thanks then obviously obv ofc plz
+ha haha hahaha lol tho though actually please pls too either u thx thanks then obviously obv ofc plz whatever
 """
 _FILLERS = frozenset(_LIST_OF_FILLERS.split())
 """Words of talk behind the name of something that is not wanted."""
 _THANKS = re.compile(r"th(?:n|a)?x+|ty+|pl[sz]{2,}", re.I)
+_TALK_AROUND = re.compile(
+    r"^(?:the )?(?:usual|typical|stupid|damn|other) (?=\w)|\s(?:this|next) time$|\s(?:or )?whatever$|"
+    r"\s(?:herself|himself|itself|themselves)$",
+    re.I,
+)
 _SPEAKERS = frozenset(("us", "me", "myself", "ourselves", "anyone", "anybody"))
 """Words for whoever asks: people, to a model."""
 _MUST_NOT = re.compile(
@@ -344,7 +349,7 @@ _NONE_OF = re.compile(
 """A list that is excluded as a whole: "no wings, halos, rainbows, none of that"."""
 _NO_NO = re.compile(r"(?<=\w)(?=(?:\sno\s[^\W\d_]{2,20}){2,6}\s*(?:[,.;:!?\n]|$))", re.I)
 """Exclusions in a row without commas: "outlines only no shading no grey"."""
-_CHOSEN = re.compile(r"\Aelse\b|\A(?:the )?\S+ ones?\Z", re.I)
+_CHOSEN = re.compile(r"\A(?:else|whatever|anything|stuff)\b|\A(?:the )?\S+ ones?\Z", re.I)
 """What is no thing's name: "else", as in "nothing else added", and a choice: "no, the shoe one"."""
 _LABELLED = re.compile(
     r"(?<![\w-])(?:(?:i |we )?(?:do not|don['’]?t|dont) want|avoid|no|not|without|exclude|leave out|skip)"
@@ -444,8 +449,8 @@ def labelled_exclusions(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _without_fillers(name: str) -> str:
-    """The name without words of talk behind it."""
-    name_words = name.split(" ")
+    """The name without words of talk around it."""
+    name_words = _TALK_AROUND.sub("", name).split(" ")
     while len(name_words) > 1 and (
         name_words[-1].casefold() in _FILLERS or _THANKS.fullmatch(name_words[-1])
     ):

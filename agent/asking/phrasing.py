@@ -159,6 +159,19 @@ _HEAD = re.compile(
     re.I,
 )
 """The subject in front of a colon that its description follows: "need the librarian girl: short hair, …"."""
+_PICTURE_OF = re.compile(
+    r"\b(?:pictures?|pics?|photos?|images?|drawings?|paintings?|illustrations?|renders?|portraits?)\s"
+    r"(?:of|showing)\s(?P<thing>(?!(?:it|him|her|them|that|this|me|us|you|mine)\b)[^.,;:!?\n()]{3,60}?)"
+    r"(?=\s(?:for|because|cos|so that|on my|as a|to)\b|[.,;:!?\n(]|$)",
+    re.I,
+)
+"""What a picture is asked of, which the tagger may take for a part of the story."""
+_NOT_NOW = re.compile(
+    r"\b(?:no|not|thanks?|thx|loved?|liked|had|have|has|last|was|were|first|thought|already|bots?|yesterday|every|sent|than|made|saw|hate|"
+    r"other|old|her|his|their)\b[^.!?\n]{0,40}$",
+    re.I,
+)
+"""Words in front of a picture that is not the one asked for."""
 _NO_SUBJECT = re.compile(
     r"\b(?:pictures?|images?|pics?|photos?|art|artwork|logos?|banner|background|backdrop|wallpaper|poster|cover|"
     r"following|reference(?: [a-z ]{2,20})?|things?|favou?r|prompt|scene|shot|one|it|card|request)\s*$",
@@ -251,6 +264,11 @@ def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
         position = prompt.find(head["next"])
         if position >= 0:
             prompt = f"{prompt[:position]}{head['thing']}, {prompt[position:]}"
+    of = _PICTURE_OF.search(masked(text))
+    if of and not _NOT_NOW.search(text[max(0, of.start() - 40) : of.start()]):
+        names = re.findall(r"[^\W\d_]{4,}", of["thing"].casefold())
+        if names and not any(name[:-1] in prompt.casefold() for name in names):
+            prompt = f"{of['thing']}. {prompt}" if prompt[:1].isupper() else f"{of['thing']}, {prompt}"
     asks = [] if named_media(prompt) else [*ASK.finditer(text)]
     for ask in asks:
         thing = re.split(r"[.,;:!?\n]", text[ask.end() : ask.end() + 120])[0].strip()

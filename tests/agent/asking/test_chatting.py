@@ -191,6 +191,38 @@ def test_what_a_message_decides_on_is_sent(text: str, words: str) -> None:
     assert "photo" not in prompt
 
 
+@pytest.mark.parametrize(
+    ("text", "avoid"),
+    [
+        ("can you please make my dog as a medieval duke. he is a grey terrier. my brother says he should be king but he "
+         "is shy so no crown and no beard or whatever", ("crown", "beard")),
+        ("So I run a tattoo shop in Lima. A client wants a heron standing in reeds, black linework, moon behind. Then no "
+         "moon. Then he called, yes moon. No colour.", ("colour",)),
+        ("Hello, my room is boring. So: shelves with bottles glowing, candles, books, a telescope. Detailed fantasy "
+         "painting. Also no clocks, players stare at clocks thinking they are a puzzle. Thanks", ("clocks",)),
+    ],
+)  # fmt: skip
+def test_a_messages_exclusions_are_named_once_and_their_reasons_left_out(
+    text: str, avoid: tuple[str, ...]
+) -> None:
+    found = Request.from_prompt(text).phrasing
+    assert found.avoid == avoid
+    assert not any(name in found.prompt for name in (*avoid, "players"))
+
+
+def test_the_thing_that_a_picture_is_asked_of_is_sent() -> None:
+    found = Request.from_prompt(
+        "Question: can you do isometric? Our IT people (three of us and a plant) want a funny picture of our cellar for "
+        "the intranet. Isometric, low poly, tiny racks with cables everywhere, a fern on a desk. So no people."
+    ).phrasing
+    assert "our cellar" in found.prompt
+    other = Request.from_prompt(
+        "hey its me again. thanks for the picture of a croissant, it was great!! now i need a loaf cut open, steam, dark "
+        "rustic wood, light from the left. do i have to pay extra for this?"
+    ).phrasing
+    assert "croissant" not in other.prompt
+
+
 def test_a_labelled_list_in_a_long_message_is_excluded() -> None:
     phrasing = Request.from_prompt(
         "two pics, tall ones, of a lighthouse made out of stacked books. one steps 20 is enough. dont want: sea gulls, "

@@ -26,6 +26,9 @@ from diffagent.agent.asking.phrasing import phrasing
          "a crab holding one glowing purple lamp"),
         ("paper hills with a gold disc for the moon. no wait, gold looks cheap on wood, make the moon white",
          "paper hills with a white disc for the moon"),
+        ("Unicorn? Nah, pegasus. Black with silver wings", "pegasus. Black with silver wings"),
+        ("A castle by the sea, cypresses. I was thinking of adding the wind, but how is it drawn, forget it.",
+         "A castle by the sea, cypresses."),
     ],
 )  # fmt: skip
 def test_a_second_thought_stands_where_the_first_stood(text: str, sent: str) -> None:
@@ -47,6 +50,8 @@ def test_a_second_thought_stands_where_the_first_stood(text: str, sent: str) -> 
         'a sign that says "wait, red"',
         "a sorry sight, an old barn",
         "a red barn on a hill, make the sky green",
+        "realistic? nah looks cheap, an otter",
+        "a sign at a shop: forget it",
     ],
 )
 def test_what_only_sounds_like_a_second_thought_stays(text: str) -> None:
