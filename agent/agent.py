@@ -301,16 +301,17 @@ class Agent:
         )
 
     def _with_missing_models(self, request: Request, wishes: Wishes, notes: list[str]) -> Wishes:
-        """Returns the wishes with the medium in the name of a LoRA that cannot be had, and notes it."""
+        """Returns the wishes with the medium in the name of a LoRA that cannot be had, which is noted, or of
+        a look that any LoRA may bring."""
+        for look in reading_rules.asked_looks(request.prompt):
+            wishes = _with_medium_of(look, wishes)
         for name in reading_rules.requested_models(request.prompt):
             reading = replace(Reading.of(name), marked_names=(name,))
             sections = [*filter(None, (self.section, self.sections.asked))]
             if any((section.shelf.marked(reading) & section.shelf.choosable).any() for section in sections):
                 continue
             notes.append(f'no model called "{name}" can be had: others were considered')
-            mention = next(iter(named_media(name)), None)
-            if mention is not None and not named_media(wishes.prompt):
-                wishes = replace(wishes, prompt=f"{wishes.prompt.rstrip(' .,;')}, {mention.words}")
+            wishes = _with_medium_of(name, wishes)
         return wishes
 
     def _with_checkpoints(
@@ -791,6 +792,14 @@ def _character_elsewhere(
     if reading.marked_names or usual.shelf.grounded(reading).is_grounded:
         return None
     return others.shelf.whole_name(reading, others.eligible.mask(request_scope))
+
+
+def _with_medium_of(name: str, wishes: Wishes) -> Wishes:
+    """Returns the wishes with the medium in a model's name, where the prompt names none."""
+    mention = next(iter(named_media(name)), None)
+    if mention is None or named_media(wishes.prompt):
+        return wishes
+    return replace(wishes, prompt=f"{wishes.prompt.rstrip(' .,;')}, {mention.words}")
 
 
 def _tag_notes(prompt: str) -> Iterator[str]:

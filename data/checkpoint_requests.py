@@ -34,8 +34,13 @@ _USE = (
     r"(?:done|made|drawn|rendered|generated|created|painted) (?:with|by|in|on|using) )"
 )
 _WITH = r"(?:with|on|via|in|from) (?:the )?"
+_HEARD = (
+    r"(?:swears? by|recommend(?:s|ed)?|told me (?:about|of)|heard (?:of|about)|read about|found|"
+    r"there(?:['’]s| is)|called|named|loves?)"
+)
+_USE_IT = r"[^\n]{0,80}?\b(?:use|try|take) (?:it|that|this)(?: one)?\b"
 _START = r"(?:\A|(?<=[,;.:!?\n(\[|\0]))[ \t]*"
-_END = r"(?=[ \t]*(?:[,;:!?\n)\]|\0]|\.(?!\w)|\Z|\s[-–—]\s))"
+_END = r"(?=[ \t]*(?:[,;:!?\n)\]+|\0]|\.(?!\w)|\Z|\s[-–—]\s))"
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def _number(version: str) -> float:
     return number / 10 if len(version) == 3 and version.isdecimal() else number
 
 
-_FORMS = 5
+_FORMS = 6
 
 
 @cache
@@ -154,10 +159,10 @@ def _pattern() -> re.Pattern[str]:
         # an ordinary word: after "use", or a clause with a plea
         rf"\b{_USE}(?P<n2>{ordinary}){fast}{version[2]}?{tail}{_END}",
         rf"{_START}(?:{_WITH}|{_USE})?(?P<n3>{ordinary})(?: {_PLEA})+{_END}",
-        # named at a hub, and meant by "use it" behind
+        # named at a hub or by somebody, and meant by "use it" behind
         rf"(?P<n4>{names}|{ordinary})(?:{version[4]})?"
-        rf"(?= (?:on|at|from|in) (?:civit(?:ai)?|hugging ?face|hf)\b[^\n]{{0,80}}?"
-        rf"\b(?:use|try|take) (?:it|that|this)(?: one)?\b)",
+        rf"(?= (?:on|at|from|in) (?:civit(?:ai)?|hugging ?face|hf)\b{_USE_IT})",
+        rf"\b{_HEARD} (?P<n5>{names}|{ordinary})(?:{version[5]})?(?={_USE_IT})",
     )
     return re.compile("|".join(forms), re.I)
 

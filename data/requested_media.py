@@ -178,6 +178,8 @@ def split_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
     for mention in (*named_media(text), *_plain(text)):
         if not any(_overlap(mention, other) for other in (*requests, *things)):
             (things if _is_shown(text, mention) else requests).append(mention)
+    if len({mention.medium for mention in requests}) > 1:  # a drawing may have film grain too
+        requests = [mention for mention in requests if mention.words.casefold() != "film grain"]
     if not any(mention.medium != "photo" for mention in requests):
         requests += [mention for mention in foreign_media(text) if not _is_known(mention, requests, things)]
     if not requests and (still := _STILL_LIFE.search(text)):

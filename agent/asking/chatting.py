@@ -92,6 +92,10 @@ _DISLIKED = re.compile(
     re.I,
 )
 """A clause that says why something was dropped: "gold looks tacky in our light"."""
+_FIRST_NAME = re.compile(
+    r"(?!(?:Ok|Okay|So|Well|Yo|Good|Dear|Morning|Greetings)\b)[A-Z][\w'’-]+(?:\s[A-Z][\w'’-]+)?"
+)
+"""A name without a comma behind it."""
 _VERB_AND_NAME = re.compile(
     r"(?:[^\n]{0,40}\s)?(?i:draw|paint|sketch|make|show|generate)(?:\s(?:me|us))?"
     r"\s(?P<name>(?!I\b)[A-Z][\w'’-]+(?:\s[A-Z][\w'’-]+){0,3})"
@@ -163,7 +167,7 @@ def chat_parts(text: str, rest: str) -> ChatParts | None:
         pieces = [_as_subject(text, piece) for piece in tagger()(text, LEAN)]
     else:
         cut_words, pieces = frozenset(), tagger()(text)
-    pieces = [part for piece in pieces for part in _asked_name(text, piece)]
+    pieces = [part for piece in _with_first_name(text, pieces) for part in _asked_name(text, piece)]
     pieces = _whole_foreign_clauses(text, _with_cuts(text, words, pieces, cut_words))
     other_words = {
         number
@@ -249,6 +253,16 @@ def _as_subject(text: str, piece: Piece) -> Piece:
     is_sentence = (not before or before[-1] in ".!?\n") and (words[-1] in ".!" or piece.end == len(text))
     is_name = is_sentence and _THING.fullmatch(words) and not _SPEECH.search(words)
     return replace(piece, kind="picture") if piece.kind == "talk" and is_name else piece
+
+
+def _with_first_name(text: str, pieces: list[Piece]) -> list[Piece]:
+    """The pieces; a name that begins the message and the picture's first clause belongs to it: "Anansi the
+    spider weaving a net"."""
+    if len(pieces) < 2 or (pieces[0].kind, pieces[1].kind) != ("talk", "picture"):
+        return pieces
+    first = text[pieces[0].start : pieces[0].end]
+    is_name = _FIRST_NAME.fullmatch(first) and not _SPEECH.search(first)
+    return [Piece(pieces[0].start, pieces[1].end, "picture"), *pieces[2:]] if is_name else pieces
 
 
 def _asked_name(text: str, piece: Piece) -> list[Piece]:

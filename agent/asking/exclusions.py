@@ -89,6 +89,7 @@ _LIST_OF_DEGREES = """
 too very so only just yet quite far long sure even that really much many all every everyone necessarily at
 in on to for from because if unlike without with necessarily bad entirely exactly always often here there
 now this what where who how until least again as yours mine his hers theirs ours happy
+bigger larger smaller longer shorter higher lower wider more less
 """
 _NOT_STYLE = frozenset(_LIST_OF_DEGREES.split())
 """Words behind "not" that exclude nothing."""
@@ -321,7 +322,8 @@ _NO_THING = re.compile(
 )
 """Words for what no picture shows."""
 _LIST_OF_FILLERS = """
-ha haha hahaha lol tho though actually please pls too either u thx thanks then obviously obv ofc plz whatever
+ha haha hahaha lol tho though actually please pls too either u thx thanks then obviously obv ofc plz
+whatever of
 """
 _FILLERS = frozenset(_LIST_OF_FILLERS.split())
 """Words of talk behind the name of something that is not wanted."""
@@ -433,7 +435,11 @@ def spread(text: str) -> str:
 
 def things(names: Iterable[str]) -> tuple[str, ...]:
     """Returns the names of things among excluded names, without words of talk behind them."""
-    bare_names = (name for name in map(_without_fillers, names) if name and not _CHOSEN.search(name))
+    bare_names = (
+        name
+        for name in map(_without_fillers, names)
+        if name and not _CHOSEN.search(name) and not _NO_THING.fullmatch(name)
+    )
     return tuple(dict.fromkeys(name.removesuffix(" one") for name in bare_names))
 
 

@@ -328,6 +328,14 @@ def _marks(prompt: str) -> list[str]:
     return [name for name in names if not _NO_NAME.fullmatch(name)]
 
 
+_ANY_OF = re.compile(r"(?:some|any|an?)\s", re.I)
+
+
+def asked_looks(prompt: str) -> tuple[str, ...]:
+    """Returns the names of looks that any LoRA may bring: "some watercolor lora"."""
+    return tuple(_ANY_OF.sub("", name, count=1) for name in _marks(masked(prompt)) if _ANY_OF.match(name))
+
+
 def requested_models(prompt: str) -> tuple[str, ...]:
     """Returns the names that a prompt marks as models in words ("the Pixel Art XL lora"), without those in
     tags and those of base models and well-known checkpoints."""
@@ -336,7 +344,7 @@ def requested_models(prompt: str) -> tuple[str, ...]:
     return tuple(
         name
         for name in _marks(text)
-        if not meant_by(name) and not any(words in name.casefold() for words in known)
+        if not (_ANY_OF.match(name) or meant_by(name) or any(words in name.casefold() for words in known))
     )
 
 

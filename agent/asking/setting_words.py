@@ -63,7 +63,7 @@ _FEW = re.compile(
     re.I,
 )
 _SEED = re.compile(
-    r"\bseed\b(?:[^,.;!?\n\d]{0,24}|[^.;!?\n\d]{0,40}(?:is|was|=|:|\()\s?)(\d{1,10})\b(?!\s?steps?)|"
+    r"\bseed\b(?:[^,.;!?\n\d]{0,24}|[^.;!?\n\d]{0,40}(?:is|was|=|:|\()\s?)(?<!-)(\d{1,10})\b(?!\s?steps?)|"
     r"\b(\d{2,10}) (?:as|for) (?:the )?seed\b",
     re.I,
 )

@@ -51,8 +51,15 @@ _SQUARE = re.compile(
 """A side of a square: "1024 square"."""
 _TENS = {
     "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "twenty-five": 25, "twenty five": 25,
-    "thirty": 30, "thirty-five": 35, "thirty five": 35, "forty": 40, "fifty": 50, "sixty": 60,
+    "thirty": 30, "thirty-five": 35, "thirty five": 35, "forty": 40, "fourty": 40, "fifty": 50, "sixty": 60,
 }  # fmt: skip
+_UNITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_TENS |= {
+    f"{ten}{joint}{unit}": _TENS[ten] + value
+    for ten in ("twenty", "thirty", "forty", "fourty", "fifty")
+    for value, unit in enumerate(_UNITS, 1)
+    for joint in ("-", " ")
+}
 """Numbers of steps that people write as words."""
 _TENS_WORDS = "|".join(sorted(_TENS, key=len, reverse=True))
 _SO_MANY = (
@@ -66,7 +73,7 @@ _BARE_STEPS = re.compile(
     r"(?:(?<=[,;.:!?(\n])|^)[ \t]*+(?:(?:and|with|at|use|using|about|around|like|maybe|just|only|please|pls|"
     rf"do|in|make it|run it (?:at|with|for))[ \t]++){{0,3}}(?:steps[ \t]++(?:about |around |like |to |maybe "
     rf"|= ?)?(\d{{1,3}}|{_TENS_WORDS})|({_TENS_WORDS})[ \t]++(?:sampling )?steps){_SO_MANY}"
-    r"(?=[ \t]*+(?:[,;.:!?)\n]|$))",
+    r"(?=[ \t]*+(?:[,;.:!?)\n&]|$))",
     re.I,
 )
 """A clause of its own."""
@@ -90,7 +97,7 @@ _CFG = re.compile(
     re.I,
 )
 _SEED = re.compile(
-    rf"\bseeds?\s*+{_IS}(\d{{1,10}})\b|\b(\d{{1,10}}) (?:as|for) (?:the |a |my )?seed\b",
+    rf"\bseeds?\s*+{_IS}(?<!-)(\d{{1,10}})\b|\b(\d{{1,10}}) (?:as|for) (?:the |a |my )?seed\b",
     re.I,
 )
 _CLIP = re.compile(rf"\bclip[ _-]?skip\s*+{_IS}-?(\d{{1,2}}|two|one)\b|\bskip clip (\d{{1,2}})\b", re.I)
@@ -136,7 +143,7 @@ _SAMPLER_NAMES = (
     rf"(?=[ \t]*+(?:[,;.:)\n]|$|schedul|at \d|with \d|\d)))?"
 )
 _SAMPLER = re.compile(
-    r"\b(?:sampler|sampling method|sampled|sampling|using|use|with|and|steps|on|max|via)(?: "
+    r"(?:\b(?:sampler|sampling method|sampled|sampling|using|use|with|and|steps|on|max|via)|(?<=\s)&)(?: "
     r"is| with| by| method| on)?\s*+(?:[:=]\s*+)?"
     r"(?:the\s++|max\s++)?" + _SAMPLER_NAMES + r"(?![\w+])(?:\s(?:sampler|sampling)\b)?",
     re.I,
@@ -216,7 +223,10 @@ _COMMERCIAL = re.compile(
 _FEW_STEPS = re.compile(r"\b(?:just )?a few steps (?:is|are|will)\b|\b(?:few|low) sampling steps\b", re.I)
 FEW = 12
 """The steps of a wish for speed: most samplers need as many for a whole picture."""
-_CHECKPOINT = re.compile(r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b", re.I)
+_CHECKPOINT = re.compile(
+    r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b|\bcheckpoints? only\b|\bonly (?:a )?checkpoints?\b",
+    re.I,
+)
 
 
 @dataclass(frozen=True)

@@ -308,6 +308,9 @@ def test_a_lora_that_cannot_be_had_is_said_and_its_medium_stays(make_reader: Mak
     decision = make_reader().decide(Request.from_prompt("use the Pixel Art Deluxe lora, a harbour"))
     assert decision.call.prompt.endswith("a harbour, Pixel Art")
     assert 'no model called "Pixel Art Deluxe" can be had: others were considered' in decision.notes
+    look = make_reader().decide(Request.from_prompt("a harbour + some watercolor lora at .6"))
+    assert "watercolor" in look.call.prompt
+    assert not any("can be had" in note for note in look.notes)
     plain = make_reader().decide(Request.from_prompt("with the Ink Fox Style lora: a harbour"))
     assert not any("can be had" in note for note in plain.notes)
 

@@ -24,6 +24,8 @@ from diffagent.data.checkpoint_requests import checkpoint_requests
         ("photon model: a mill", "Photon", None, "photon"),
         ("a mill in pony realism", "Pony Realism", None, "pony realism"),
         ("illustrious v2: a mill", "Illustrious", 2.0, "illustrious v2"),
+        ("My friend swears by Animagine, I think. Can you try it? a mill", "Animagine", None, "Animagine"),
+        ("WAI illustrious + a style, a mill", "WAI Illustrious", None, "WAI illustrious"),
         ("I saw Animagine XL on civitai, any good? use it anyway. a mill", "Animagine", None, "Animagine XL"),
     ],
 )
@@ -47,6 +49,7 @@ def test_the_plea_goes_with_the_name() -> None:
         "with deliberate strokes", "anything but a mill", "a counterfeit painting, counterfeit",
         "realistic vision of a mill", "a mill, wai", "illustrious, a mill", "an analog madness poster",
         "a mill, dreamscape", "a mill, hyperrealistic", "animating, a mill",
+        "my friend loves Photon, so do i. a mill",
         "I saw Photon on civitai, it is not for me. a mill",
     ],
 )  # fmt: skip

@@ -64,6 +64,8 @@ def test_what_is_in_the_picture_is_not_what_it_is_made_of(text: str) -> None:
         ("photo of a statue in a park", "photo"),
         ("RAW photo, a fisherman, natural skin texture", "photo"),
         ("still life photo of lemons", "photo"),
+        ("film grain, a singing toaster, rubberhose", "cartoon"),
+        ("a tram, film grain", "analog photo"),
     ],
 )
 def test_bare_words_name_a_medium(text: str, medium: str) -> None:

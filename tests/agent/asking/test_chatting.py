@@ -183,6 +183,8 @@ def test_a_medium_and_a_ground_in_the_talk_belong_to_the_picture() -> None:
          "glasses, a huge mustard scarf, anime style, plain background", "the beekeeper girl"),
         ("Draw Merlin (old, the blue robe) cooking something awful in a pot, purple smoke, an owl next to him. No wand.",
          "Merlin (old, the blue robe)"),
+        ("Anansi the spider weaving a net of stories between two baobabs at night, in the style of kente patterns. Half man "
+         "half spider pls, nothing to do with Spiderman", "Anansi the spider weaving"),
     ],
 )  # fmt: skip
 def test_what_a_message_decides_on_is_sent(text: str, words: str) -> None:

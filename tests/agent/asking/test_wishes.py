@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffagent.agent.asking.phrasing import phrasing
+from diffagent.agent.asking.request import Request
 from diffagent.agent.asking.wishes import Wishes, wishes
 
 
@@ -482,3 +483,17 @@ def test_a_sampler_between_settings_is_heard() -> None:
 def test_a_lora_for_few_steps_is_a_wish_for_speed() -> None:
     assert wishes("use the lightning lora, a mill").is_fast
     assert not wishes("lightning over a mill").is_fast
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("a mill. thirty-two steps & euler with karras schedule.", "sampler", "Euler Karras"),
+        ("a mill. thirty-two steps & euler with karras schedule.", "steps", 32),
+        ("a mill, fourty steps", "steps", 40),
+        ("a mill, sampler=UniPC seed=-1", "seed", None),
+        ("a mill. checkpoint only, no loras", "type", "Checkpoint"),
+    ],
+)
+def test_settings_are_heard_in_more_spellings(text: str, name: str, value: object) -> None:
+    assert getattr(Request.from_prompt(text).wishes, name) == value
