@@ -52,7 +52,7 @@ _THOUGHT_OF = re.compile(
 _NAMED_ANEW = re.compile(
     r"(?:(?<=[.!?,\n] )|^)(?:or )?(?:maybe )?(?:an? )?[a-z][\w'’-]{2,20}(?: [a-z][\w'’-]{2,20})?\? "
     r"(?:hmm?,? )?(?:nah|no|nope)[,.]? (?:wait,? )?(?P<new>(?:an? )?"
-    r"(?!(?:just|not|only|no|it|the|that|i|we|they|he|she|but|so|too|looks?|feels?|sounds?|makes?)\b)"
+    r"(?!(?:just|not|only|no|it|the|that|i|we|they|he|she|but|so|too|looks?|feels?|sounds?|makes?|boring|lame|cheesy|cheap|tacky)\b)"
     r"[a-z][\w'’-]{2,20}(?: [a-z][\w'’-]{2,20})?)(?=[.!,])",
     re.I,
 )

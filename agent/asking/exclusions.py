@@ -323,7 +323,7 @@ _NO_THING = re.compile(
 """Words for what no picture shows."""
 _LIST_OF_FILLERS = """
 ha haha hahaha lol tho though actually please pls too either u thx thanks then obviously obv ofc plz
-whatever of
+whatever of on in at from with
 """
 _FILLERS = frozenset(_LIST_OF_FILLERS.split())
 """Words of talk behind the name of something that is not wanted."""

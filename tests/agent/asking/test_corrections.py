@@ -51,6 +51,7 @@ def test_a_second_thought_stands_where_the_first_stood(text: str, sent: str) -> 
         "a sorry sight, an old barn",
         "a red barn on a hill, make the sky green",
         "realistic? nah looks cheap, an otter",
+        "tavern? nah boring, a cliff",
         "a sign at a shop: forget it",
     ],
 )

@@ -150,6 +150,7 @@ def test_lists_reasons_and_second_thoughts_of_exclusions(
         ("a volcano, no ash ha", ("ash",)),
         ("a harbour, no gulls please lol", ("gulls",)),
         ("a woman at a desk, no the shoe one", ()),  # a choice
+        ("a quay at noon, no labels on it, no words from you", ("labels", "words")),
         ("a quay at noon, 512x768 not bigger because my tablet crashes", ()),
         ("a quay at noon, checkpoint only, no loras", ()),
         ("a quay at noon, no postcard sky one", ("postcard sky",)),
