@@ -243,6 +243,8 @@ class Agent:
         marked = reading_rules.marked_names(request.prompt)  # not words to draw
         wishes = self._with_missing_models(request, wishes, notes)
         reading = replace(Reading.of(wishes.prompt, request.prompt), marked_names=marked)
+        excluded = [mention.medium for name in request.phrasing.avoid for mention in named_media(name)]
+        reading = reading.without(excluded)
         entry, request_scope = None, scope
         if request.model:
             entry = self._model_entry(request, scope, notes)
@@ -301,17 +303,18 @@ class Agent:
         )
 
     def _with_missing_models(self, request: Request, wishes: Wishes, notes: list[str]) -> Wishes:
-        """Returns the wishes with the medium in the name of a LoRA that cannot be had, which is noted, or of
-        a look that any LoRA may bring."""
+        """Returns the wishes with the medium in the name of a LoRA, or of a look that any LoRA may bring; a
+        LoRA that cannot be had is noted."""
         for look in reading_rules.asked_looks(request.prompt):
             wishes = _with_medium_of(look, wishes)
         for name in reading_rules.requested_models(request.prompt):
+            wishes = _with_medium_of(name, wishes)
             reading = replace(Reading.of(name), marked_names=(name,))
             sections = [*filter(None, (self.section, self.sections.asked))]
-            if any((section.shelf.marked(reading) & section.shelf.choosable).any() for section in sections):
-                continue
-            notes.append(f'no model called "{name}" can be had: others were considered')
-            wishes = _with_medium_of(name, wishes)
+            if not any(
+                (section.shelf.marked(reading) & section.shelf.choosable).any() for section in sections
+            ):
+                notes.append(f'no model called "{name}" can be had: others were considered')
         return wishes
 
     def _with_checkpoints(

@@ -30,7 +30,7 @@ _PLEA = (
 )
 _KIND = r"(?:model|checkpoint|ckpt)"
 _USE = (
-    r"(?:(?:please |pls |plz |just )?(?:use|using|try) (?:the )?|"
+    r"(?:(?:please |pls |plz |just )?(?:use|using|try|(?<=you )do|(?<=\bu )do) (?:the )?|"
     r"(?:done|made|drawn|rendered|generated|created|painted) (?:with|by|in|on|using) )"
 )
 _WITH = r"(?:with|on|via|in|from) (?:the )?"
@@ -40,7 +40,10 @@ _HEARD = (
 )
 _USE_IT = r"[^\n]{0,80}?\b(?:use|try|take) (?:it|that|this)(?: one)?\b"
 _START = r"(?:\A|(?<=[,;.:!?\n(\[|\0]))[ \t]*"
-_END = r"(?=[ \t]*(?:[,;:!?\n)\]+|\0]|\.(?!\w)|\Z|\s[-–—]\s))"
+_END = (
+    r"(?=\s(?:for (?:this|it|that|my)|plus|and|on this)\b|"
+    r"[ \t]*(?:[,;:!?\n()\]+|\0]|\.(?!\w)|\Z|\s[-–—]\s))"
+)
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ def _pattern() -> re.Pattern[str]:
         rf"(?:\b(?:{_USE}|{_WITH}))?\b(?P<n1>{names}|{ordinary})"
         rf"(?:{version[1]}(?: {_KIND}\b)?|(?: (?P<i1>\d{{1,2}}))? {_KIND}\b)(?: {_PLEA})*",
         # an ordinary word: after "use", or a clause with a plea
-        rf"\b{_USE}(?P<n2>{ordinary}){fast}{version[2]}?{tail}{_END}",
+        rf"\b{_USE}(?P<n2>{ordinary}){fast}(?:{version[2]}| (?P<i2>\d{{1,2}}))?{tail}{_END}",
         rf"{_START}(?:{_WITH}|{_USE})?(?P<n3>{ordinary})(?: {_PLEA})+{_END}",
         # named at a hub or by somebody, and meant by "use it" behind
         rf"(?P<n4>{names}|{ordinary})(?:{version[4]})?"

@@ -45,6 +45,7 @@ PLAIN: Mapping[Medium, re.Pattern[str]] = {
         rf"(?:(?!(?:{_PERSON})\b)[\w'’-]{{1,30}} ){{0,3}}?"
         rf"(?<!\bface )(?<!\bbody )painting(?: style)?(?=\s{{0,2}}(?:$|[,;:.)!?\n]))|"
         r"[,;.]\s{0,2}(?:hand-?)?painted(?=\s{0,2}(?:$|[,;.)!?]))|"
+        r"\bsomething painted\b|\bpainted (?:look|style|feel)\b|"
         r"\bpeinture\b|\bgemälde\b|\bcuadro\b|\bpintura\b|\bdipinto\b|\bкартина\b|絵画",
         re.I,
     ),

@@ -69,7 +69,8 @@ def with_medium(prompt: str, chat: ChatParts) -> str:
         size, [mention] = len(clause.split()), mentions
         if size <= 8 and _DECIDED.search(clause):
             return prompt if mention.medium in known else joined(prompt, mention.words)
-        if size <= 6 and not known and mention.medium in _BY_HAND:
+        begins = not clause[: mention.start].strip(" \n")
+        if (size <= 6 or (begins and size <= 12)) and not known and mention.medium in _BY_HAND:
             return joined(prompt, mention.words)
     return prompt
 

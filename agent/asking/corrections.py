@@ -57,6 +57,27 @@ _NAMED_ANEW = re.compile(
     re.I,
 )
 """A question and its answer: "Unicorn? Nah, pegasus."."""
+_EITHER = re.compile(
+    r"(?:(?:wait|hmm?|or),? )?(?:(?:would|should|could) (?:it|this) (?:be|look) (?:\w+ )?)?"
+    r"(?:better |nicer |cuter )?\b(?:as |in )?(?P<one>[a-z0-9][\w' -]{2,24}?) or "
+    r"(?P<two>[a-z0-9][\w' -]{2,24}?)\?[ .…]{0,6}(?:hmm?,? |ok,? |no,? |yeah,? )?"
+    r"(?:let['’]?s (?:do|go with|say)|do|go with|go for|make it|take) (?:the )?"
+    r"(?P<pick>[a-z0-9]\w{2,20})(?: one)?(?=[.,;!?\n]|$)",
+    re.I,
+)
+"""One of two: "would it be cuter as pixar style or real photo? do pixar"."""
+_MADE_ANOTHER = re.compile(
+    r"(?P<old>(?:\.\.\.|…)? ?\b[a-z][\w'’-]{2,20})\? (?:no|nah|nope|hmm+)\b[^.!?\n]{0,50}?,? "
+    r"make (?:it|that) (?P<new>(?:an? )?[a-z][\w'’-]{2,20})(?=[.,;!?\n]|$)",
+    re.I,
+)
+"""A doubt that is settled: "and… parsnip? No, nobody likes parsnip, make it a radish"."""
+_DOUBTED = re.compile(
+    rf"[.,;]? (?:or )?maybe (?P<other>{_COLOR})\? (?:hmm+,? |no,? |nah,? |ok,? ){{0,2}}"
+    rf"(?P<same>{_COLOR})(?=[.,;!?\n]|$)",
+    re.I,
+)
+"""A doubt that changes nothing: "pink sky. or maybe purple? no pink"."""
 _A_COLOR = re.compile(rf"\b{_COLOR}\b", re.I)
 _NOUN = r"[a-z][\w'’-]{1,20}(?: (?!(?:but|it|he|she|and|an?)\b)[a-z][\w'’-]{1,20})?"
 _RENAMED = re.compile(
@@ -83,6 +104,20 @@ def corrections(text: str) -> tuple[str, list[str]]:
     flat = masked(text)
     if (hit := _RETRACTED.search(flat)) and _THOUGHT_OF.search(hit[0]) and has_words(text[: hit.start()]):
         phrases.append(text[hit.start() : hit.end()])
+        text = without(text, [hit.span()])
+        flat = masked(text)
+    if hit := _EITHER.search(flat):
+        picks = [hit[name] for name in ("one", "two") if hit["pick"].casefold() in hit[name].casefold()]
+        if len(picks) == 1:
+            phrases.append(text[hit.start() : hit.end()])
+            text = text[: hit.start()] + picks[0] + text[hit.end() :]
+            flat = masked(text)
+    if hit := _MADE_ANOTHER.search(flat):
+        phrases.append(text[hit.start() : hit.start("new")])
+        text = text[: hit.start()].rstrip(" .…") + " " + text[hit.start("new") :]
+        flat = masked(text)
+    if (hit := _DOUBTED.search(flat)) and hit["same"].casefold() in flat[: hit.start()].casefold():
+        phrases.append(hit[0])
         text = without(text, [hit.span()])
         flat = masked(text)
     if hit := _NAMED_ANEW.search(flat):

@@ -342,6 +342,22 @@ _MUST_NOT = re.compile(
     re.I,
 )
 """A look that is forbidden."""
+_REFUSED = re.compile(
+    r"\b(?:my|our|the|his|her)\s\w{2,20}(?:\s\w{2,20})?\s"
+    r"(?:wants?|wanted|asked for|suggested|insists on|votes? for)\s"
+    r"(?P<name>(?:an?|the|some)\s[^.,;:!?\n]{2,40}?)(?:\s(?:in it|in there|too|also|on it))?,?\s(?:but|and)\s"
+    r"(?:i|we|no)\b[^.!?\n]{0,20}\b(?:not|no|never|won['’]?t|don['’]?t|refuse[ds]?)\b[^.!?\n]{0,40}",
+    re.I,
+)
+"""Somebody else's wish that is refused: "my drummer wants a ufo in it but we are NOT doing the ufo"."""
+_FAULTY = re.compile(
+    r",?\s?\b(?:because\s|since\s)?(?:the\s|an?\s|my\s|our\s)?(?:other|another|last|previous|first|old)\s"
+    r"(?:tool|site|bot|app|ai|program|generator|attempt|try|designer|artist|printer|illustrator)s?\s"
+    r"(?:it\s|they\s|i\s)?(?:always\s|only\s|just\s)?(?:gave|made|put|showed|drew|added|got|painted)\s"
+    r"(?:me\s|us\s)?(?P<name>(?:an?|the|some)\s[^.,;:!?()\n]{2,40})",
+    re.I,
+)
+"""What another maker got wrong: "the other tool gave me a yellow school bus"."""
 _NONE_OF = re.compile(
     r"\b(?P<no>no|without)\s(?P<list>(?:[^,.;:!?\n]{2,30},\s){1,5}[^,.;:!?\n]{2,30}?),?\s(?:and\s)?"
     r"(?:none of (?:that|it|those)|nothing like that|nothing of the (?:kind|sort)|(?:or )?anything like that|"
@@ -351,7 +367,11 @@ _NONE_OF = re.compile(
 """A list that is excluded as a whole: "no wings, halos, rainbows, none of that"."""
 _NO_NO = re.compile(r"(?<=\w)(?=(?:\sno\s[^\W\d_]{2,20}){2,6}\s*(?:[,.;:!?\n]|$))", re.I)
 """Exclusions in a row without commas: "outlines only no shading no grey"."""
-_CHOSEN = re.compile(r"\A(?:else|whatever|anything|stuff)\b|\A(?:the )?\S+ ones?\Z", re.I)
+_CHOSEN = re.compile(
+    r"\A(?:else|whatever|anything|stuff)\b|\A(?:on|in|at|with|for|by|from) |\A(?:the|xl|write|put|add)\Z|"
+    r"\A(?:the )?\S+ ones?\Z",
+    re.I,
+)
 """What is no thing's name: "else", as in "nothing else added", and a choice: "no, the shoe one"."""
 _LABELLED = re.compile(
     r"(?<![\w-])(?:(?:i |we )?(?:do not|don['’]?t|dont) want|avoid|no|not|without|exclude|leave out|skip)"
@@ -404,6 +424,17 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     rest = without(text, ((cut.start, cut.end) for cut in cuts if cut.start < cut.end))
     rest = rest if re.search(r"\w", rest) else text
     return rest, things(name.lower() if name.isupper() else name for name in names)
+
+
+def unwanted(text: str) -> tuple[str, tuple[str, ...]]:
+    """Returns the text without what others want and get refused and what other makers got wrong, and the
+    names of that; the text unchanged where nothing else would be left."""
+    flat = masked(text)
+    hits = [*_REFUSED.finditer(flat), *_FAULTY.finditer(flat)][:MOST]
+    rest = without(text, [hit.span() for hit in hits])
+    if not hits or not re.search(r"\w", rest):
+        return text, ()
+    return rest, things(name for hit in hits for name in _names(" ".join(hit["name"].split()[:4])))
 
 
 def forbidden_looks(text: str) -> tuple[str, ...]:

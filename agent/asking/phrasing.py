@@ -27,6 +27,7 @@ from diffagent.agent.asking.exclusions import (
     forbidden_looks,
     labelled_exclusions,
     spread,
+    unwanted,
 )
 from diffagent.agent.asking.flags import flags
 from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
@@ -201,6 +202,8 @@ def phrasing(text: str) -> Phrasing:
     rest, models = split_model_talk(rest)
     models = [lead, *models] if lead else models
     rest, names = labelled_exclusions(rest)
+    rest, unwanted_names = unwanted(rest)
+    names += unwanted_names
     rest, second_thoughts = corrections(_WITH_IT.sub("", rest) if models else rest)
     parts = _phrasing(rest)
     cut_notes = [_cut_note(words) for words in (*models, *second_thoughts)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self, get_args
 
@@ -94,6 +94,7 @@ _MARKED = re.compile(
     r"(?:(?<=[,;+&.!?\n(])|^|\band\s)[ \t]{0,2}(?:the\s)?"
     r"((?:(?!\b(?:with|using|use|and)\b)[\w'’. -]){2,40}?)\slora"
     r"(?=\s(?:by|at|from|\d|\(|weight|strength|please|pls)|[ \t]{0,2}(?:[,;:.!?\n)+]|$))|"
+    r"\b(?:there(?:['’]?s|\sis)|found|saw|got|have)\s(?:an?|the|this)\s([\w'’. -]{2,30}?)\slora\b|"
     r"\blora\s(?:called|named)\s([\w'’. -]{2,40}?)(?=[ \t]{0,2}(?:[,;:!?\n)]|\.(?!\w)|$)|\s(?:at|by|with)\s)",
     re.I,
 )
@@ -209,6 +210,19 @@ class Reading:
             barred_media=_barred(medium, named_media, [thing.medium for thing in things]),
             origins=origins(source or prompt, figures),
         )
+
+    def without(self, media: Collection[Medium]) -> Self:
+        """Returns the reading of a request that excludes some media: a painting in place of a photo."""
+        excluded = frozenset(media) - set(self.named_media)
+        if not excluded:
+            return self
+        medium: Medium = self.medium
+        if medium in excluded:
+            is_real = medium in ("photo", "analog photo", "3d render")
+            medium = "digital painting" if is_real else "illustration"
+        kin: set[Medium] = {"analog photo"} if "photo" in excluded else set()
+        barred = (self.barred_media | excluded | kin) - {medium, *self.named_media}
+        return replace(self, medium=medium, barred_media=barred)
 
     def in_dialect(self, form: str | None, prompt: str) -> Self:
         """Returns the reading for a base model whose prompts have a form: one that reads image boards' words
@@ -328,18 +342,21 @@ def _marks(prompt: str) -> list[str]:
     return [name for name in names if not _NO_NAME.fullmatch(name)]
 
 
+_TAG = re.compile(r"<lora:([^:<>]{2,80})")
 _ANY_OF = re.compile(r"(?:some|any|an?)\s", re.I)
 
 
 def asked_looks(prompt: str) -> tuple[str, ...]:
-    """Returns the names of looks that any LoRA may bring: "some watercolor lora"."""
-    return tuple(_ANY_OF.sub("", name, count=1) for name in _marks(masked(prompt)) if _ANY_OF.match(name))
+    """Returns the names of looks that any LoRA may bring ("some watercolor lora"), and the names in tags."""
+    looks = (_ANY_OF.sub("", name, count=1) for name in _marks(masked(prompt)) if _ANY_OF.match(name))
+    tags = (re.sub(r"[_\W]+", " ", tag[1]) for tag in _TAG.finditer(prompt))
+    return (*looks, *tags)
 
 
 def requested_models(prompt: str) -> tuple[str, ...]:
     """Returns the names that a prompt marks as models in words ("the Pixel Art XL lora"), without those in
     tags and those of base models and well-known checkpoints."""
-    text = masked(prompt)
+    text = masked(prompt)  # without tags
     known = [request.words.casefold() for request in checkpoint_requests(text)]
     return tuple(
         name

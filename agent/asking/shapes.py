@@ -523,7 +523,8 @@ FORMATS: _Shapes = (
             "store|profile|wordpress|substack|"
             "medium|patreon|ko-?fi|gumroad|notion|forum|channel|article|post|github|readme|"
             "portfolio|event|steam)(?: page)? headers?",
-            "headers? (?:image|picture|graphic|photo|art|illustration|banner|for|design|visual)",
+            "(?:film|movie|cinema) stills?",
+            "headers? (?:image|picture|pic|graphic|photo|art|illustration|banner|for|design|visual)",
             "(?:cover|banner|featured?|lead|key|og|open graph|preview|hero) (?:image|photo|picture|"
             "visual|graphic|shot)(?= (?:for|of|on|about)\\b|\\s*+(?:[,;:.!?\\n)]|$))",
             "(?:title|splash|loading|start|menu|end) (?:screens?|cards?)(?= (?:for|of|with|about|"

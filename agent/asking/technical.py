@@ -259,6 +259,15 @@ def split_lead(text: str) -> tuple[str, str]:
     return text[colon + 1 :].lstrip(), text[: colon + 1]
 
 
+_LORA_TALK = re.compile(
+    r"\blora\b[^\n]*\b(?:hugging ?face|hf|civitai|civit|called|named|strength|weight|by \w)|"
+    r"\b(?:there(?:['’]?s| is)|found|saw)\b[^,\n]{0,40}\blora\b",
+    re.I,
+)
+"""A sentence about a LoRA: where it is, who made it, how strong it should be."""
+_WANT_THAT = re.compile(r"\A(?:(?:i )?want|use|with) that(?: one)?[,.:]?\s+", re.I)
+
+
 def split_model_talk(text: str) -> tuple[str, list[str]]:
     """Returns the text without sentences and clauses in which somebody talks of base models, and those; the
     text unchanged where nothing else is left.
@@ -267,6 +276,11 @@ def split_model_talk(text: str) -> tuple[str, list[str]]:
     """
     quoted = masked(text)
     spans = [request.span for request in base_model_requests(quoted)]
+    about_loras = [clause.span() for clause in _SENTENCE.finditer(quoted) if _LORA_TALK.search(clause[0])]
+    rest = without(text, about_loras)
+    if about_loras and has_words(rest):
+        rest = _WANT_THAT.sub("", rest.lstrip(), count=1)
+        return rest, [text[start:end].strip() for start, end in about_loras]
     if not spans:
         return text, []
     cuts = [

@@ -24,6 +24,8 @@ from diffagent.data.checkpoint_requests import checkpoint_requests
         ("photon model: a mill", "Photon", None, "photon"),
         ("a mill in pony realism", "Pony Realism", None, "pony realism"),
         ("illustrious v2: a mill", "Illustrious", 2.0, "illustrious v2"),
+        ("can you use dreamshaper 8 for this, a mill", "DreamShaper", 8.0, "dreamshaper 8"),
+        ("can u do dreamshaper 8 plus lanterns, a mill", "DreamShaper", 8.0, "dreamshaper 8"),
         ("My friend swears by Animagine, I think. Can you try it? a mill", "Animagine", None, "Animagine"),
         ("WAI illustrious + a style, a mill", "WAI Illustrious", None, "WAI illustrious"),
         ("I saw Animagine XL on civitai, any good? use it anyway. a mill", "Animagine", None, "Animagine XL"),

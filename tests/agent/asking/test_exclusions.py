@@ -183,6 +183,22 @@ def test_each_member_of_a_list_is_excluded(text: str, prompt: str, avoid: tuple[
 
 
 @pytest.mark.parametrize(
+    ("text", "prompt", "avoid"),
+    [
+        ("a horse in a field, grainy. my drummer wants a ufo in it but we are NOT doing the ufo",
+         "a horse in a field, grainy.", ("ufo",)),
+        ("A bus that flies above the city. Please not too modern, the other tool gave me a yellow tram.",
+         "A bus that flies above the city.", ("yellow tram",)),
+        ("a lamp and my mother wants a dog and we agree", "a lamp", ()),
+    ],
+)  # fmt: skip
+def test_what_others_want_or_got_wrong_is_excluded(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
+    found = phrasing(text)
+    assert found.prompt.startswith(prompt)
+    assert set(avoid) <= set(found.avoid)
+
+
+@pytest.mark.parametrize(
     ("text", "looks"),
     [
         ("It must not look poor or ruined, the pupils are tired of that", ("poor", "ruined")),

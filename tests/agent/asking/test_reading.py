@@ -189,3 +189,12 @@ def test_a_character_that_nobody_knows_is_drawn() -> None:
     assert (reading.medium, reading.home, reading.special) == ("digital painting", "illustration", None)
     assert Reading.of("Totoro on a tram, watercolor").home == "anime"
     assert Reading.of("a baker from Lisbon").home is None
+
+
+def test_a_medium_that_is_excluded_is_not_read() -> None:
+    reading = Reading.of("a girl fishing off a boat").without(["photo"])
+    assert reading.medium == "digital painting"
+    assert {"photo", "analog photo"} <= reading.barred_media
+    named = Reading.of("photo of a girl").without(["anime", "photo"])  # what is named stays
+    assert (named.medium, "anime" in named.barred_media) == ("photo", True)
+    assert Reading.of("a girl").without([]) == Reading.of("a girl")
