@@ -311,6 +311,8 @@ def test_a_lora_that_cannot_be_had_is_said_and_its_medium_stays(make_reader: Mak
     look = make_reader().decide(Request.from_prompt("a harbour + some watercolor lora at .6"))
     assert "watercolor" in look.call.prompt
     assert not any("can be had" in note for note in look.notes)
+    tag = make_reader().decide(Request.from_prompt("<lora:pixel-art-deluxe:0.9> a harbour"))
+    assert tag.call.prompt == "a harbour, pixel art"
     plain = make_reader().decide(Request.from_prompt("with the Ink Fox Style lora: a harbour"))
     assert not any("can be had" in note for note in plain.notes)
 
