@@ -10,6 +10,7 @@ invented.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -799,7 +800,7 @@ def _character_elsewhere(
 
 def _with_medium_of(name: str, wishes: Wishes) -> Wishes:
     """Returns the wishes with the medium in a model's name, where the prompt names none."""
-    mention = next(iter(named_media(name)), None)
+    mention = next(iter(named_media(re.sub(r"[_\W]+", " ", name))), None)
     if mention is None or named_media(NETWORK_TAG.sub(" ", wishes.prompt)):
         return wishes
     return replace(wishes, prompt=f"{wishes.prompt.rstrip(' .,;')}, {mention.words}")

@@ -24,9 +24,9 @@ _BY_HAND: frozenset[Medium] = frozenset(
 )
 """Media that talk seldom names for another reason than the picture's."""
 _DECIDED = re.compile(
-    r"\b(?:i think|i guess|let['’]?s (?:go|do|make|say)|go (?:with|for)|make it|(?:would|might) be (?:the )?"
-    r"(?:nice|nicest|best|better|lovely|great|good|perfect|prettier|cuter)|it is|please|yeah|yes|yep|"
-    r"i(?:['’]d| would) (?:like|love|prefer))\b",
+    r"\b(?:i think|i guess|is (?:ok|okay|fine|good)|let['’]?s (?:go|do|make|say)|go (?:with|for)|make it|"
+    r"(?:would|might) be (?:the )?(?:nice|nicest|best|better|lovely|great|good|perfect|prettier|cuter)|it is|"
+    r"please|yeah|yes|yep|i(?:['’]d| would) (?:like|love|prefer))\b",
     re.I,
 )
 """Words by which one medium of several is decided on."""
@@ -36,6 +36,7 @@ _LOOKS = re.compile(
     re.I,
 )
 """A look, as a whole clause among settings."""
+_DROPPED = re.compile(r"\b(?:not|instead|than|thought|first)\b", re.I)
 _SWAY = re.compile(r"\b(?:not?|instead|than|but|thought|first|was going|wanted)\b", re.I)
 """Words beside a medium that was weighed and dropped."""
 _OIL = re.compile(r"\b(?:yes|yeah|yep),? (?:in )?oils?\b", re.I)
@@ -64,7 +65,7 @@ def with_medium(prompt: str, chat: ChatParts) -> str:
         if _OIL.search(clause):
             return joined(prompt, "oil painting")
         mentions = named_media(clause)
-        if len(mentions) != 1 or _SWAY.search(clause):
+        if len(mentions) != 1 or _SWAY.search(clause[: mentions[0].start]) or _DROPPED.search(clause):
             continue
         size, [mention] = len(clause.split()), mentions
         if size <= 8 and _DECIDED.search(clause):

@@ -92,6 +92,14 @@ _DISLIKED = re.compile(
     re.I,
 )
 """A clause that says why something was dropped: "gold looks tacky in our light"."""
+_SEEN = re.compile(
+    r"so (?:that )?(?:you|u|we|one) can see (?:the|his|her|its|their|all the) [^,.;:!?\n]{3,30}[.!]?", re.I
+)
+_ALSO_FINE = re.compile(
+    r"(?:(?:if [^,.]{2,30} )?then )?(?:an? )?[\w -]{3,24} (?:is|would be) (?:fine|ok|okay|alright) too[.!]?",
+    re.I,
+)
+"""A second choice: "a painting is fine too"."""
 _FIRST_NAME = re.compile(
     r"(?!(?:Ok|Okay|So|Well|Yo|Good|Dear|Morning|Greetings)\b)[A-Z][\w'’-]+(?:\s[A-Z][\w'’-]+)?"
 )
@@ -248,11 +256,13 @@ def _missing_words(words: Sequence[str], rest: str) -> frozenset[int]:
 
 
 def _as_subject(text: str, piece: Piece) -> Piece:
-    """The piece; talk that is only a thing's name, as a sentence, belongs to the picture: "Jellyfish."."""
+    """The piece; talk that is only a thing's name, as a sentence, belongs to the picture ("Jellyfish."), and
+    so does what is to be visible ("so you can see the layers")."""
     before, words = text[: piece.start].rstrip(), text[piece.start : piece.end]
     is_sentence = (not before or before[-1] in ".!?\n") and (words[-1] in ".!" or piece.end == len(text))
     is_name = is_sentence and _THING.fullmatch(words) and not _SPEECH.search(words)
-    return replace(piece, kind="picture") if piece.kind == "talk" and is_name else piece
+    is_seen = piece.kind in ("talk", "setting") and _SEEN.fullmatch(words)
+    return replace(piece, kind="picture") if is_seen or (piece.kind == "talk" and is_name) else piece
 
 
 def _with_first_name(text: str, pieces: list[Piece]) -> list[Piece]:
@@ -310,7 +320,9 @@ def _join(text: str, picture_pieces: list[Piece], pieces: list[Piece], avoid: Se
     prompt = ", ".join(
         clause
         for clause in re.split(r",\s+", prompt)
-        if clause.strip(" .!").casefold() not in repetitions and not _DISLIKED.fullmatch(clause)
+        if clause.strip(" .!").casefold() not in repetitions
+        and not _DISLIKED.fullmatch(clause)
+        and not _ALSO_FINE.fullmatch(clause)
     )
     prompt = _DANGLING_JOINT.sub(lambda hit: hit["end"], _without_doubts(prompt, avoid))
     if len(re.findall(r"[.!?](?=\s|$)", prompt)) == 1:

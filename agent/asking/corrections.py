@@ -57,6 +57,13 @@ _NAMED_ANEW = re.compile(
     re.I,
 )
 """A question and its answer: "Unicorn? Nah, pegasus."."""
+_AT_FIRST = re.compile(
+    r"(?:(?<=[.!?,;\n] )|^)(?:(?:at first|first|originally|initially),? (?:i|we) (?:had |was |were )?"
+    r"(?:wanted|wanting|thought|thinking|planned|imagined)|(?:i|we) (?:was|were) wanting)(?: of| about)?\s"
+    r"(?P<first>[^.!?\n]{3,70}?),? but\b\s?",
+    re.I,
+)
+"""A first idea that is told of: "at first I wanted a man with headphones but that is old"."""
 _EITHER = re.compile(
     r"(?:(?:wait|hmm?|or),? )?(?:(?:would|should|could) (?:it|this) (?:be|look) (?:\w+ )?)?"
     r"(?:better |nicer |cuter )?\b(?:as |in )?(?P<one>[a-z0-9][\w' -]{2,24}?) or "
@@ -105,6 +112,10 @@ def corrections(text: str) -> tuple[str, list[str]]:
     if (hit := _RETRACTED.search(flat)) and _THOUGHT_OF.search(hit[0]) and has_words(text[: hit.start()]):
         phrases.append(text[hit.start() : hit.end()])
         text = without(text, [hit.span()])
+        flat = masked(text)
+    if (hit := _AT_FIRST.search(flat)) and has_words(text[: hit.start()]):
+        phrases.append(hit[0])
+        text = text[: hit.start()] + text[hit.end() :]
         flat = masked(text)
     if hit := _EITHER.search(flat):
         picks = [hit[name] for name in ("one", "two") if hit["pick"].casefold() in hit[name].casefold()]

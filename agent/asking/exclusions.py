@@ -316,8 +316,8 @@ _ANDED = re.compile(
 """An exclusion without a comma before it: "a barn and dont put any people"."""
 _BREAK = re.compile(r"\s(?=(?:and|but|just|only|no|not|without)\s)", re.I)
 _NO_THING = re.compile(
-    r"\b(?:loras?|checkpoints?|models?|anything|everything|thing|upscal\w+|hi-?res fix|refiner|rush|hurry|"
-    r"worries)\b",
+    r"\b(?:steps?|loras?|checkpoints?|models?|anything|everything|thing|upscal\w+|hi-?res fix|refiner|rush|"
+    r"hurry|worries)\b",
     re.I,
 )
 """Words for what no picture shows."""
@@ -358,6 +358,14 @@ _FAULTY = re.compile(
     re.I,
 )
 """What another maker got wrong: "the other tool gave me a yellow school bus"."""
+_KEPT_ADDING = re.compile(
+    r"(?:\b(?:i|we) tried (?:it|this) (?:on|with) [^.,;!?\n]{3,30} (?:and|but) )?\b(?:it|they) "
+    r"(?:kept|keeps|keep|always) (?:adding|putting(?: in)?|giving me|adds|puts(?: in)?|gives me)\s"
+    r"(?P<name>(?:an?|the|some)\s[^.,;:!?()\n]{2,50})"
+    r"(?:,? (?:please |pls )?(?:don['’]?t|dont|no))?",
+    re.I,
+)
+"""What another program adds: "it kept adding a hand and sparkles, please don't"."""
 _NONE_OF = re.compile(
     r"\b(?P<no>no|without)\s(?P<list>(?:[^,.;:!?\n]{2,30},\s){1,5}[^,.;:!?\n]{2,30}?),?\s(?:and\s)?"
     r"(?:none of (?:that|it|those)|nothing like that|nothing of the (?:kind|sort)|(?:or )?anything like that|"
@@ -365,6 +373,12 @@ _NONE_OF = re.compile(
     re.I,
 )
 """A list that is excluded as a whole: "no wings, halos, rainbows, none of that"."""
+_NO_GROUND = re.compile(
+    r"(?<=\w) (no [^\W\d_]{3,20}) "
+    r"((?:plain |pure |solid )?(?:white|black|gr[ae]y|plain|transparent) (?:background|bg))\b",
+    re.I,
+)
+"""A ground behind an exclusion without a comma: "no shading white background"."""
 _NO_NO = re.compile(r"(?<=\w)(?=(?:\sno\s[^\W\d_]{2,20}){2,6}\s*(?:[,.;:!?\n]|$))", re.I)
 """Exclusions in a row without commas: "outlines only no shading no grey"."""
 _CHOSEN = re.compile(
@@ -430,11 +444,11 @@ def unwanted(text: str) -> tuple[str, tuple[str, ...]]:
     """Returns the text without what others want and get refused and what other makers got wrong, and the
     names of that; the text unchanged where nothing else would be left."""
     flat = masked(text)
-    hits = [*_REFUSED.finditer(flat), *_FAULTY.finditer(flat)][:MOST]
+    hits = [hit for pattern in (_REFUSED, _FAULTY, _KEPT_ADDING) for hit in pattern.finditer(flat)][:MOST]
     rest = without(text, [hit.span() for hit in hits])
     if not hits or not re.search(r"\w", rest):
         return text, ()
-    return rest, things(name for hit in hits for name in _names(" ".join(hit["name"].split()[:4])))
+    return rest, things(name for hit in hits for name in _names(hit["name"]) if len(name.split()) < 5)
 
 
 def forbidden_looks(text: str) -> tuple[str, ...]:
@@ -456,6 +470,8 @@ def spread(text: str) -> str:
         members = ", ".join(f"{hit['no']} {name}" for name in bare_names)
         text = text[: hit.start()] + members + text[hit.end() :]
         flat = masked(text)
+    text = _NO_GROUND.sub(r", \1, \2", text)
+    flat = masked(text)
     if hit := _NO_NO.search(flat):
         end = re.compile(r"(?:\sno\s[^\W\d_]{2,20})+", re.I).match(flat, hit.start())
         assert end

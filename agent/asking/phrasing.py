@@ -160,6 +160,11 @@ _HEAD = re.compile(
     re.I,
 )
 """The subject in front of a colon that its description follows: "need the librarian girl: short hair, …"."""
+_OPEN_END = re.compile(r"\b(?:near|at|on|in|to|towards|from|behind)$", re.I)
+_PLACE_BEHIND = (
+    r"\s(the (?:very )?(?:bottom|top|left|right|middle|cent(?:er|re)|corner|edge)"
+    r"(?: (?:left|right|corner|side|edge))?)"
+)
 _PICTURE_OF = re.compile(
     r"\b(?:pictures?|pics?|photos?|images?|drawings?|paintings?|illustrations?|renders?|portraits?)\s"
     r"(?:of|showing)\s(?P<thing>(?!(?:it|him|her|them|that|this|me|us|you|mine)\b)[^.,;:!?\n()]{3,60}?)"
@@ -230,6 +235,7 @@ def _phrasing(text: str) -> Phrasing:
     rest, n = split_count(rest)
     rest, avoid = exclusions(rest, is_spoken=True)
     description, opening_n = _without_opening(_rest_or_text(rest, _without_closing(rest)), is_asked=True)
+    description = _with_place(description, text)
     rest = _rest_or_text(description, _DANGLING.sub("", _without_closing(description)))
     rule_names = (
         name for name in by_rules.avoid if len(name.split()) < 4 and (not chat.avoid or chat.excludes(name))
@@ -360,6 +366,15 @@ def _without_closing(text: str) -> str:
         mark = text[closing.start()]
         text = rest + (mark if mark in ".!?" and rest[-1:] not in (".", "!", "?") else "")
     return text
+
+
+def _with_place(prompt: str, text: str) -> str:
+    """The prompt with the place in the picture that a cut took from its end: "a moth near" (the bottom)."""
+    last = prompt.rstrip(" .")
+    if not _OPEN_END.search(last):
+        return prompt
+    hit = re.compile(re.escape(last[-30:]) + _PLACE_BEHIND, re.I).search(text)
+    return f"{last} {hit[1]}" if hit else prompt
 
 
 def _without_opening(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:

@@ -95,7 +95,8 @@ _MARKED = re.compile(
     r"((?:(?!\b(?:with|using|use|and)\b)[\w'’. -]){2,40}?)\slora"
     r"(?=\s(?:by|at|from|\d|\(|weight|strength|please|pls)|[ \t]{0,2}(?:[,;:.!?\n)+]|$))|"
     r"\b(?:there(?:['’]?s|\sis)|found|saw|got|have)\s(?:an?|the|this)\s([\w'’. -]{2,30}?)\slora\b|"
-    r"\blora\s(?:called|named)\s([\w'’. -]{2,40}?)(?=[ \t]{0,2}(?:[,;:!?\n)]|\.(?!\w)|$)|\s(?:at|by|with)\s)",
+    r"\blora\b[^.,;\n]{0,40}?\s(?:called|named)\s([\w'’. -]{2,40}?)"
+    r"(?=[ \t]{0,2}(?:[,;:!?\n)]|\.(?!\w)|$)|\s(?:at|by|with)\s)",
     re.I,
 )
 _NO_NAME = re.compile(

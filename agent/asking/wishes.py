@@ -220,7 +220,10 @@ _COMMERCIAL = re.compile(
     r"\bcommercial(?:ly)? (?:licen[cs]e|usable)\b",
     re.I,
 )
-_FEW_STEPS = re.compile(r"\b(?:just )?a few steps (?:is|are|will)\b|\b(?:few|low) sampling steps\b", re.I)
+_FEW_STEPS = re.compile(
+    r"\b(?:just )?a few steps (?:is|are|will)\b|\b(?:few|low) sampling steps\b|\bnot (?:too )?many steps\b",
+    re.I,
+)
 FEW = 12
 """The steps of a wish for speed: most samplers need as many for a whole picture."""
 _CHECKPOINT = re.compile(

@@ -313,6 +313,8 @@ def test_a_lora_that_cannot_be_had_is_said_and_its_medium_stays(make_reader: Mak
     assert not any("can be had" in note for note in look.notes)
     tag = make_reader().decide(Request.from_prompt("<lora:pixel-art-deluxe:0.9> a harbour"))
     assert tag.call.prompt == "a harbour, pixel art"
+    talk = "there's a lora on huggingface by somebody called Papercut_SDXL, want that one. a harbour"
+    assert make_reader().decide(Request.from_prompt(talk)).call.prompt == "a harbour, Papercut"
     plain = make_reader().decide(Request.from_prompt("with the Ink Fox Style lora: a harbour"))
     assert not any("can be had" in note for note in plain.notes)
 

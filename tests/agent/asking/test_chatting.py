@@ -183,6 +183,13 @@ def test_a_medium_and_a_ground_in_the_talk_belong_to_the_picture() -> None:
          "glasses, a huge mustard scarf, anime style, plain background", "the beekeeper girl"),
         ("Draw Merlin (old, the blue robe) cooking something awful in a pot, purple smoke, an owl next to him. No wand.",
          "Merlin (old, the blue robe)"),
+        ("a cake with a slice cut out of it so u can see the layers", "so u can see the layers"),
+        ("phone wallpaper 9:16, dark, mostly black with one glowing moth near the bottom so my icons stay readable",
+         "one glowing moth near the bottom"),
+        ("so me and my sister argue what a moth person looks like. fluffy white collar, big antennae, sitting in a laundry, "
+         "staring at the sign. anime-ish is ok i guess but soft colours. thanks!!", "anime"),
+        ("yo need art for my tape. a hotel elevator open and inside is a beach at dusk. grainy. at first i wanted a guy with "
+         "headphones standing there but thats been done to death so nobody in it", "a beach at dusk. grainy"),
         ("Anansi the spider weaving a net of stories between two baobabs at night, in the style of kente patterns. Half man "
          "half spider pls, nothing to do with Spiderman", "Anansi the spider weaving"),
     ],
@@ -191,6 +198,7 @@ def test_what_a_message_decides_on_is_sent(text: str, words: str) -> None:
     prompt = Request.from_prompt(text).phrasing.prompt
     assert words in prompt
     assert "photo" not in prompt
+    assert "headphones" not in prompt
 
 
 @pytest.mark.parametrize(

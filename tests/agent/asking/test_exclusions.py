@@ -174,6 +174,9 @@ def test_names_are_those_of_things(text: str, names: tuple[str, ...]) -> None:
          "a page to color in, thick outlines only: a yak on skates", ("shading", "grey")),
         ("A detective on a scooter, engraving. Don't make him look like an actor",
          "A detective on a scooter, engraving.", ("actor",)),
+        ("coloring page for kids a yak on skates thick lines no shading white background",
+         "coloring page for kids a yak on skates thick lines, white background", ("shading",)),
+        ("a map of an island. not too many steps", "a map of an island. not too many steps", ()),
         ("a lad with no fear no hope on a stage", "a lad with no fear no hope on a stage", ()),
     ],
 )  # fmt: skip
@@ -189,6 +192,8 @@ def test_each_member_of_a_list_is_excluded(text: str, prompt: str, avoid: tuple[
          "a horse in a field, grainy.", ("ufo",)),
         ("A bus that flies above the city. Please not too modern, the other tool gave me a yellow tram.",
          "A bus that flies above the city.", ("yellow tram",)),
+        ("a watering can, dented. i tried it on another site and it kept adding a hand and sparkles, dont",
+         "a watering can, dented.", ("hand", "sparkles")),
         ("a lamp and my mother wants a dog and we agree", "a lamp", ()),
     ],
 )  # fmt: skip
