@@ -87,7 +87,7 @@ _BY_LETTERS: Mapping[str, str] = {
     "et": "Estonian", "lt": "Lithuanian", "lv": "Latvian", "sl": "Slovenian",
 }  # fmt: skip
 """Languages in Latin letters that are told by letters, by code."""
-_KIN = (("id", "ms"), ("no", "da"), ("cs", "sk"), ("hr", "sl"))
+_KIN = (("id", "ms", "tl"), ("no", "da"), ("cs", "sk"), ("hr", "sl"))
 """Languages with similar letters, whose probabilities are added."""
 SURE = 0.8
 """The least probability of a language by letters: no English prompt of 5,406 reaches it."""
