@@ -87,8 +87,10 @@ _BY_LETTERS: Mapping[str, str] = {
     "et": "Estonian", "lt": "Lithuanian", "lv": "Latvian", "sl": "Slovenian",
 }  # fmt: skip
 """Languages in Latin letters that are told by letters, by code."""
-_KIN = (("id", "ms", "tl"), ("no", "da"), ("cs", "sk"), ("hr", "sl"))
+_KIN = (("id", "ms"), ("no", "da"), ("cs", "sk"), ("hr", "sl"))
 """Languages with similar letters, whose probabilities are added."""
+_COUSINS = ("id", "ms", "tl")
+"""Languages whose probabilities are added in a longer text: "a panda eating bamboo" looks like them."""
 SURE = 0.8
 """The least probability of a language by letters: no English prompt of 5,406 reaches it."""
 FEWEST = 4
@@ -178,7 +180,8 @@ def _by_words(words: list[str]) -> str | None:
         return None  # a name
     ranks = dict(identifier().rank(" ".join(words)))
     code = max(ranks, key=lambda name: ranks[name])
-    kin = next((group for group in _KIN if code in group), (code,))
+    groups = (_COUSINS, *_KIN) if len(words) >= 2 * FEWEST else _KIN
+    kin = next((group for group in groups if code in group), (code,))
     return _BY_LETTERS.get(code) if sum(ranks[name] for name in kin) >= SURE else None
 
 

@@ -29,6 +29,12 @@ from diffagent.data.errors import EngineError
         ("كلب سعيد", "Arabic"),
     ],
 )
+def test_informal_indonesian_is_told_by_its_kin() -> None:
+    prompt = "tolong bikinin gambar abang tukang sate lagi dorong gerobak malam2, lampu merah, gaya anime 90an ya"
+    assert language(prompt) == "Indonesian"
+    assert language("a panda eating bamboo") is None
+
+
 def test_another_language_is_named(prompt: str, name: str) -> None:
     assert language(prompt) == name
 
