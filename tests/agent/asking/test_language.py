@@ -29,12 +29,6 @@ from diffagent.data.errors import EngineError
         ("كلب سعيد", "Arabic"),
     ],
 )
-def test_informal_indonesian_is_told_by_its_kin() -> None:
-    prompt = "tolong bikinin gambar abang tukang sate lagi dorong gerobak malam2, lampu merah, gaya anime 90an ya"
-    assert language(prompt) == "Indonesian"
-    assert language("a panda eating bamboo") is None
-
-
 def test_another_language_is_named(prompt: str, name: str) -> None:
     assert language(prompt) == name
 
@@ -163,3 +157,9 @@ def test_a_clause_of_another_language_is_found_in_an_english_message(
 )
 def test_names_and_dishes_are_no_clause_of_another_language(prompt: str) -> None:
     assert foreign_tags(prompt) == []
+
+
+def test_informal_indonesian_is_told_by_its_kin() -> None:
+    prompt = "tolong bikinin gambar abang tukang sate lagi dorong gerobak malam2, lampu merah, gaya 90an ya"
+    assert language(prompt) == "Indonesian"
+    assert language("a panda eating bamboo") is None
