@@ -9,6 +9,7 @@ corrections("a goat, no wait, a ram, on a hill")       -> "a ram, on a hill", ["
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from diffagent.agent.asking.cutting import has_words, masked, without
 
@@ -108,64 +109,117 @@ def corrections(text: str) -> tuple[str, list[str]]:
     """Returns the text with its second thoughts in place of the first, and their words; the text unchanged
     where it has none."""
     phrases: list[str] = []
-    flat = masked(text)
-    if (hit := _RETRACTED.search(flat)) and _THOUGHT_OF.search(hit[0]) and has_words(text[: hit.start()]):
-        phrases.append(text[hit.start() : hit.end()])
-        text = without(text, [hit.span()])
-        flat = masked(text)
-    if (hit := _AT_FIRST.search(flat)) and has_words(text[: hit.start()]):
-        phrases.append(hit[0])
-        text = text[: hit.start()] + text[hit.end() :]
-        flat = masked(text)
-    if hit := _EITHER.search(flat):
-        picks = [hit[name] for name in ("one", "two") if hit["pick"].casefold() in hit[name].casefold()]
-        if len(picks) == 1:
-            phrases.append(text[hit.start() : hit.end()])
-            text = text[: hit.start()] + picks[0] + text[hit.end() :]
-            flat = masked(text)
-    if hit := _MADE_ANOTHER.search(flat):
-        phrases.append(text[hit.start() : hit.start("new")])
-        text = text[: hit.start()].rstrip(" .…") + " " + text[hit.start("new") :]
-        flat = masked(text)
-    if (hit := _DOUBTED.search(flat)) and hit["same"].casefold() in flat[: hit.start()].casefold():
-        phrases.append(hit[0])
-        text = without(text, [hit.span()])
-        flat = masked(text)
-    if hit := _NAMED_ANEW.search(flat):
-        phrases.append(text[hit.start() : hit.start("new")])
-        text = text[: hit.start()] + text[hit.start("new") :]
-        flat = masked(text)
-    if hit := _REPLACED.search(flat):
-        start = hit.start("new")
-        phrases.append(text[hit.start() : start])
-        text = text[: hit.start()] + text[start:]
-        flat = masked(text)
-    if hit := _RECOLORED.search(flat):
-        low = max(0, hit.start() - _REACH)
-        colors = [*_A_COLOR.finditer(flat, low, hit.start())][-1:]
-        if colors and colors[0][0].casefold() != hit["new"].casefold():
-            phrases.append(hit[0])
-            rest = without(text, [hit.span()])
-            text = rest[: colors[0].start()] + hit["new"] + rest[colors[0].end() :]
-            flat = masked(text)
-    if hit := _REMADE.search(flat):
-        low = max(0, hit.start() - _REACH)
-        noun = re.escape(hit["noun"])
-        colored = re.compile(rf"\b(?P<old>{_COLOR})(?=(?: [\w'’-]{{1,20}}){{0,3}} {noun}\b)", re.I)
-        colors = [*colored.finditer(flat, low, hit.start())][-1:]
-        if colors and colors[0]["old"].casefold() != hit["new"].casefold():
-            phrases.append(hit[0])
-            rest = without(text, [hit.span()])
-            text = rest[: colors[0].start()] + hit["new"] + rest[colors[0].end() :]
-            flat = masked(text)
-    if hit := _RENAMED.search(flat):
-        old_name = re.compile(rf"\b(an?|the) {re.escape(hit['old'])}\b", re.I)
-        before, behind = text[: hit.start()], text[hit.end() :]
-        if old_name.search(before):
-            phrases.append(hit[0])
-            before = old_name.sub(lambda old: _like_case(old[0], hit["new"]), before)
-            text = without(f"{before}\0{behind}", [(len(before), len(before) + 1)])
-    return text, [phrase.strip(" ,;.!…-\n") for phrase in phrases]
+    for correct in _CORRECTIONS:
+        if correction := correct(text, masked(text)):
+            text, phrase = correction
+            phrases.append(phrase.strip(" ,;.!…-\n"))
+    return text, phrases
+
+
+_Correction = tuple[str, str]
+"""A corrected text, and the words of the second thought."""
+
+
+def _retracted(text: str, flat: str) -> _Correction | None:
+    hit = _RETRACTED.search(flat)
+    if hit is None or not _THOUGHT_OF.search(hit[0]) or not has_words(text[: hit.start()]):
+        return None
+    return without(text, [hit.span()]), text[hit.start() : hit.end()]
+
+
+def _not_as_at_first(text: str, flat: str) -> _Correction | None:
+    hit = _AT_FIRST.search(flat)
+    if hit is None or not has_words(text[: hit.start()]):
+        return None
+    return text[: hit.start()] + text[hit.end() :], hit[0]
+
+
+def _one_of_two(text: str, flat: str) -> _Correction | None:
+    hit = _EITHER.search(flat)
+    names = [hit[name] for name in ("one", "two")] if hit else []
+    picks = [name for name in names if hit and hit["pick"].casefold() in name.casefold()]
+    if hit is None or len(picks) != 1:
+        return None
+    return text[: hit.start()] + picks[0] + text[hit.end() :], text[hit.start() : hit.end()]
+
+
+def _made_another(text: str, flat: str) -> _Correction | None:
+    hit = _MADE_ANOTHER.search(flat)
+    if hit is None:
+        return None
+    start = hit.start("new")
+    return text[: hit.start()].rstrip(" .…") + " " + text[start:], text[hit.start() : start]
+
+
+def _doubted(text: str, flat: str) -> _Correction | None:
+    hit = _DOUBTED.search(flat)
+    if hit is None or hit["same"].casefold() not in flat[: hit.start()].casefold():
+        return None
+    return without(text, [hit.span()]), hit[0]
+
+
+def _named_anew(text: str, flat: str) -> _Correction | None:
+    return _cut_before_new(text, _NAMED_ANEW.search(flat))
+
+
+def _replaced(text: str, flat: str) -> _Correction | None:
+    return _cut_before_new(text, _REPLACED.search(flat))
+
+
+def _cut_before_new(text: str, hit: re.Match[str] | None) -> _Correction | None:
+    if hit is None:
+        return None
+    start = hit.start("new")
+    return text[: hit.start()] + text[start:], text[hit.start() : start]
+
+
+def _recolored(text: str, flat: str) -> _Correction | None:
+    return _with_colour(text, flat, _RECOLORED.search(flat), _A_COLOR)
+
+
+def _remade(text: str, flat: str) -> _Correction | None:
+    hit = _REMADE.search(flat)
+    noun = re.escape(hit["noun"]) if hit else ""
+    of_noun = re.compile(rf"\b{_COLOR}(?=(?: [\w'’-]{{1,20}}){{0,3}} {noun}\b)", re.I)
+    return _with_colour(text, flat, hit, of_noun)
+
+
+def _with_colour(
+    text: str, flat: str, hit: re.Match[str] | None, colour: re.Pattern[str]
+) -> _Correction | None:
+    """The text with the new colour in place of the last one that ``colour`` finds before the hit."""
+    colours = [*colour.finditer(flat, max(0, hit.start() - _REACH), hit.start())] if hit else []
+    if hit is None or not colours or colours[-1][0].casefold() == hit["new"].casefold():
+        return None
+    rest = without(text, [hit.span()])
+    return rest[: colours[-1].start()] + hit["new"] + rest[colours[-1].end() :], hit[0]
+
+
+def _renamed(text: str, flat: str) -> _Correction | None:
+    hit = _RENAMED.search(flat)
+    if hit is None:
+        return None
+    old_name = re.compile(rf"\b(an?|the) {re.escape(hit['old'])}\b", re.I)
+    before, behind = text[: hit.start()], text[hit.end() :]
+    if not old_name.search(before):
+        return None
+    before = old_name.sub(lambda old: _like_case(old[0], hit["new"]), before)
+    return without(f"{before}\0{behind}", [(len(before), len(before) + 1)]), hit[0]
+
+
+_CORRECTIONS: tuple[Callable[[str, str], _Correction | None], ...] = (
+    _retracted,
+    _not_as_at_first,
+    _one_of_two,
+    _made_another,
+    _doubted,
+    _named_anew,
+    _replaced,
+    _recolored,
+    _remade,
+    _renamed,
+)
+"""In order; each takes the text and that masked."""
 
 
 def _like_case(old: str, new: str) -> str:

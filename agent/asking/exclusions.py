@@ -354,14 +354,16 @@ _FAULTY = re.compile(
     r",?\s?\b(?:because\s|since\s)?(?:the\s|an?\s|my\s|our\s)?(?:other|another|last|previous|first|old)\s"
     r"(?:tool|site|bot|app|ai|program|generator|attempt|try|designer|artist|printer|illustrator)s?\s"
     r"(?:it\s|they\s|i\s)?(?:always\s|only\s|just\s)?(?:gave|made|put|showed|drew|added|got|painted)\s"
-    r"(?:me\s|us\s)?(?P<name>(?:an?|the|some)\s[^.,;:!?()\n]{2,40})",
+    r"(?:me\s|us\s)?(?P<name>(?:an?|the|some)\s[^.,;:!?()\n]{2,60}?)"
+    r"(?=\s(?:and|but|which)\s(?:it|they|i|we)\b|[.,;:!?()\n]|$)",
     re.I,
 )
 """What another maker got wrong: "the other tool gave me a yellow school bus"."""
 _KEPT_ADDING = re.compile(
     r"(?:\b(?:i|we) tried (?:it|this) (?:on|with) [^.,;!?\n]{3,30} (?:and|but) )?\b(?:it|they) "
     r"(?:kept|keeps|keep|always) (?:adding|putting(?: in)?|giving me|adds|puts(?: in)?|gives me)\s"
-    r"(?P<name>(?:an?|the|some)\s[^.,;:!?()\n]{2,50})"
+    r"(?P<name>(?:an?|the|some)\s[^.,;:!?()\n]{2,60}?)"
+    r"(?=\s(?:and|but|which)\s(?:it|they|i|we)\b|[.,;:!?()\n]|$)"
     r"(?:,? (?:please |pls )?(?:don['’]?t|dont|no))?",
     re.I,
 )
