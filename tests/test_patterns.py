@@ -22,11 +22,13 @@ import diffagent.data
 import diffagent.serving
 from diffagent.agent.answering import triggers
 from diffagent.agent.asking import (
+    corrections,
     edits,
     exclusions,
     language,
     phrasing,
     prompt_line,
+    refusals,
     request,
     technical,
     wishes,
@@ -263,7 +265,10 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "wishes": wishes.wishes,
     "without_wishes": wishes.without_wishes,
     "phrasing": lambda text: phrasing.phrasing(text[: request.MAX_CHARACTERS]),
+    "corrections": lambda text: corrections.corrections(text[: exclusions.LONGEST]),
     "exclusions": exclusions.exclusions,
+    "unwanted": lambda text: refusals.unwanted(text[: exclusions.LONGEST]),
+    "spread": lambda text: refusals.spread(text[: exclusions.LONGEST]),
     "settings that leave": lambda text: technical.split_settings(text[: exclusions.LONGEST]),
     "language": language.language,
     "balanced": triggers.balanced,

@@ -21,15 +21,9 @@ from diffagent.agent.asking.chatting import LONG, chat_parts
 from diffagent.agent.asking.corrections import corrections
 from diffagent.agent.asking.counts import PICTURE, UNLIKE, number, split_count
 from diffagent.agent.asking.cutting import has_words, masked, without
-from diffagent.agent.asking.exclusions import (
-    LONGEST,
-    exclusions,
-    forbidden_looks,
-    labelled_exclusions,
-    spread,
-    unwanted,
-)
+from diffagent.agent.asking.exclusions import LONGEST, exclusions, labelled_exclusions
 from diffagent.agent.asking.flags import flags
+from diffagent.agent.asking.refusals import forbidden_looks, spread, unwanted
 from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
 from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
 from diffagent.agent.asking.technical import split_lead, split_model_talk, split_settings

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.asking.exclusions import exclusions, forbidden_looks, is_tags, labelled_exclusions
+from diffagent.agent.asking.exclusions import exclusions, is_tags, labelled_exclusions
 from diffagent.agent.asking.phrasing import phrasing
+from diffagent.agent.asking.refusals import forbidden_looks
 
 
 @pytest.mark.parametrize(
