@@ -79,3 +79,14 @@ def test_a_very_long_text_takes_time_in_proportion() -> None:
         start_time = time.process_time()
         characters(word * (100_000 // len(word)))
         assert time.process_time() - start_time < 5  # about 0.3 s
+
+
+def test_characters_of_image_boards_are_known_to_models_of_anime() -> None:
+    """Readers who did not see whose it was preferred an Illustrious checkpoint for them."""
+    for name, medium in (
+        ("Hornet of Hollow Knight", "anime"),
+        ("Finn the Human", "anime"),
+        ("Homer Simpson", "cartoon"),
+        ("Batman", "comic"),
+    ):
+        assert characters(name)[0].medium == medium
