@@ -4,7 +4,7 @@
 
 A large language model wrote ``default/characters.tsv``. A line groups characters by its other columns: names
 (``;`` between characters, ``|`` between spellings of one), medium, people (``-``: unknown, as for a series),
-series (``|`` before synonyms); an empty medium or series repeats that of the line before. The medium is the one
+series (``|`` before synonyms); an empty medium or series repeats that of the line before. The medium is that
 in which models know the character: Hollow Knight's are known to those of anime. An ordinary word or a common
 first name counts only beside another name: ``Link+zelda``; ``Jinx+`` beside the series.
 """
