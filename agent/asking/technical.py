@@ -260,7 +260,7 @@ def split_lead(text: str) -> tuple[str, str]:
 
 
 _LORA_TALK = re.compile(
-    r"\blora\b[^\n]*\b(?:hugging ?face|hf|civitai|civit|called|named|strength|weight|by \w)|"
+    r"\blora\b[^\n]{0,80}\b(?:hugging ?face|hf|civitai|civit|called|named|strength|weight|by \w)|"
     r"\b(?:there(?:['’]?s| is)|found|saw)\b[^,\n]{0,40}\blora\b",
     re.I,
 )
