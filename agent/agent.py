@@ -29,6 +29,7 @@ from diffagent.agent.answering.settings import settings
 from diffagent.agent.answering.triggers import missing as missing_words
 from diffagent.agent.answering.triggers import quality_words, triggers
 from diffagent.agent.asking import reading as reading_rules
+from diffagent.agent.asking.chat_looks import joined
 from diffagent.agent.asking.cutting import masked
 from diffagent.agent.asking.describing import description
 from diffagent.agent.asking.enhance import enhance as enriched
@@ -803,7 +804,7 @@ def _with_medium_of(name: str, wishes: Wishes) -> Wishes:
     mention = next(iter(named_media(re.sub(r"[_\W]+", " ", name))), None)
     if mention is None or named_media(NETWORK_TAG.sub(" ", wishes.prompt)):
         return wishes
-    return replace(wishes, prompt=f"{wishes.prompt.rstrip(' .,;')}, {mention.words}")
+    return replace(wishes, prompt=joined(wishes.prompt, mention.words))
 
 
 def _tag_notes(prompt: str) -> Iterator[str]:

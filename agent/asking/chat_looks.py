@@ -37,8 +37,9 @@ _LOOKS = re.compile(
 )
 """A look, as a whole clause among settings."""
 _DROPPED = re.compile(r"\b(?:not|instead|than|thought|first)\b", re.I)
-_SWAY = re.compile(r"\b(?:not?|instead|than|but|thought|first|was going|wanted)\b", re.I)
 """Words beside a medium that was weighed and dropped."""
+_SWAY = re.compile(r"\b(?:no|but|was going|wanted)\b", re.I)
+"""Such words in front of it: "but a photo", where "a photo but grainy" is one."""
 _OIL = re.compile(r"\b(?:yes|yeah|yep),? (?:in )?oils?\b", re.I)
 
 

@@ -60,7 +60,7 @@ _CLAUSE_COUNT = re.compile(
     re.I,
 )
 """A clause that says how many: "4 versions please", "in three variations", "two versions so I can pick"."""
-_MOST_OF_THEM = 12
+MOST_OF_THEM = 12
 """The most pictures of "8 of them": "23 of them" are people in a story."""
 _BATCH = re.compile(
     rf"(?:,?\s(?:and|in|with|as)\s|,\s|^|(?<=[.;!?\n]))(?:an?\s)?batch(?:\ssize)?\s(?:of\s)?"
@@ -262,7 +262,7 @@ def _counts(flat: str, length: int) -> Iterator[tuple[int, int, int]]:
             continue
         end = behind.end() if (behind := _BEHIND.match(flat, clause.end())) else clause.end()
         hit = _CLAUSE_COUNT.fullmatch(words)
-        if hit and number(hit["count"]) > _MOST_OF_THEM and not hit["picture"]:
+        if hit and number(hit["count"]) > MOST_OF_THEM and not hit["picture"]:
             continue
         if hit and _ASKED.search(words):
             yield clause.start(), end, number(hit["count"])

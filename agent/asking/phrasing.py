@@ -271,7 +271,7 @@ def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
     if of and not _NOT_NOW.search(text[max(0, of.start() - 40) : of.start()]):
         names = re.findall(r"[^\W\d_]{4,}", of["thing"].casefold())
         if names and not any(name[:-1] in prompt.casefold() for name in names):
-            prompt = f"{of['thing']}. {prompt}" if prompt[:1].isupper() else f"{of['thing']}, {prompt}"
+            prompt = _led(of["thing"], prompt)
     asks = [] if named_media(prompt) else [*ASK.finditer(text)]
     for ask in asks:
         thing = re.split(r"[.,;:!?\n]", text[ask.end() : ask.end() + 120])[0].strip()
@@ -283,8 +283,13 @@ def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
         ).strip()
         if subject and subject in prompt:
             return prompt.replace(subject, thing, 1)
-        return f"{thing}. {prompt}" if prompt[:1].isupper() else f"{thing}, {prompt}"
+        return _led(thing, prompt)
     return prompt
+
+
+def _led(thing: str, prompt: str) -> str:
+    """The prompt with a thing in front of it, as a sentence where it begins one."""
+    return f"{thing}{'. ' if prompt[:1].isupper() else ', '}{prompt}"
 
 
 def _by_rules(text: str) -> Phrasing:

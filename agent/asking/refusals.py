@@ -92,8 +92,9 @@ def spread(text: str) -> str:
         members = ", ".join(f"{hit['no']} {name}" for name in bare_names)
         text = text[: hit.start()] + members + text[hit.end() :]
         flat = masked(text)
-    text = _NO_GROUND.sub(r", \1, \2", text)
-    flat = masked(text)
+    if hit := _NO_GROUND.search(flat):
+        text = f"{text[: hit.start()]}, {hit[1]}, {hit[2]}{text[hit.end() :]}"
+        flat = masked(text)
     if hit := _NO_NO.search(flat):
         end = re.compile(r"(?:\sno\s[^\W\d_]{2,20})+", re.I).match(flat, hit.start())
         assert end

@@ -14,14 +14,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from diffagent.agent.asking.counts import NUMBERS, number
+from diffagent.agent.asking.counts import MOST_OF_THEM, NUMBERS, number
 from diffagent.agent.asking.shapes import aspect_of
 from diffagent.agent.asking.wishes import FEW, scale, whole
 from diffagent.data.records import STEPS_MAX
 
 _MOST_PICTURES = 16
-_MOST_OF_THEM = 12
-"""The most pictures of "8 of them"."""
 _COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
 _PICTURES = re.compile(
     rf"\b{_COUNT}(?:\s*x)?(?: (?!for|of|in|on|the|as)[\w'’-]{{1,15}}){{0,2}} "
@@ -127,7 +125,7 @@ def _n(piece: str) -> int | None:
     if hit is None:
         return None
     n = number(next(words for words in hit.groupdict().values() if words))
-    if n > _MOST_OF_THEM and hit[0].endswith(("of them", "of these")):
+    if n > MOST_OF_THEM and hit[0].endswith(("of them", "of these")):
         return None
     return n if 1 < n <= _MOST_PICTURES else None
 

@@ -170,12 +170,15 @@ class CardShelf:
         is_vague = " " not in phrase and (is_ordinary(phrase) or len(phrase) < 4)
         if not phrase or is_vague or base_model_requests(name):
             return []
-        rows = [
-            number
-            for number in np.flatnonzero(self.facts.is_lora & self.choosable).tolist()
-            if f" {phrase} " in f" {' '.join(words(self.cards[number].name))} "
-        ]
-        return sorted(rows, key=lambda number: -self.cards[number].stats.downloads)[:1]
+        names = self._lora_names
+        return next(([number] for number, name in names if f" {phrase} " in name), [])
+
+    @cached_property
+    def _lora_names(self) -> list[tuple[int, str]]:
+        """The choosable LoRAs, the most used first, with the words of each name between blanks."""
+        numbers = np.flatnonzero(self.facts.is_lora & self.choosable).tolist()
+        numbers.sort(key=lambda number: -self.cards[number].stats.downloads)
+        return [(number, f" {' '.join(words(self.cards[number].name))} ") for number in numbers]
 
     def checkpoints_of(
         self, name: CheckpointRequest, allow: npt.NDArray[np.bool_], *, alike: bool = False
