@@ -1,8 +1,8 @@
 """The loss of supervised fine-tuning: cross entropy over the answers' tokens.
 
-Two shortcuts leave the loss unchanged. Logits are computed only for tokens with a label (a vocabulary of
+Three shortcuts leave the loss unchanged. Logits are computed only for tokens with a label (a vocabulary of
 49,152 is half of a small model's work). The prefix that all prompts of a batch share (the system turn) goes
-through the model once, into a cache that all rows read.
+through the model once, into a cache that all rows read. Frozen blocks are computed once for each sequence.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from diffagent.training.sft.dialogues import IGNORED
 
 if TYPE_CHECKING:
     import torch
+
+    from diffagent.training.sft.frozen_blocks import FrozenBlocks
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def answer_loss(
     letter_targets: torch.Tensor | None = None,
     share: bool = True,
     wrapped: Any = None,
+    frozen: FrozenBlocks | None = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross entropy in nats over the labelled tokens, and accuracies: the share of tokens that rank first
     and, of letters with a prior, the recall of the prefilter alone and fused with the model.
@@ -65,13 +68,15 @@ def answer_loss(
             checkpointing keeps none.
         wrapped: the wrapper of the model for several processes, which averages their gradients when it is
             called; the batch then goes through it whole, and logits are computed from the first label on.
+        frozen: the blocks below the first trained one, where there are any; their states are kept.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
     choice = choice or AnswerWeights()
     if wrapped is None:
-        states = states_behind(model, ids, real, shared_length(ids, labels == IGNORED) if share else 0)
+        prefix_length = shared_length(ids, labels == IGNORED) if share else 0
+        states = states_behind(model, ids, real, prefix_length, frozen)
         start = ids.shape[1] - states.shape[1]
     else:
         start = max(int((labels != IGNORED).any(0).int().argmax()) - 1, 0)
@@ -147,10 +152,14 @@ def shared_length(ids: torch.Tensor, unscored: torch.Tensor) -> int:
     return max(length - 1, 0) if len(ids) > 1 else 0
 
 
-def states_behind(model: Any, ids: torch.Tensor, real: torch.Tensor, prefix_length: int) -> torch.Tensor:
+def states_behind(
+    model: Any, ids: torch.Tensor, real: torch.Tensor, prefix_length: int, frozen: FrozenBlocks | None = None
+) -> torch.Tensor:
     """Final hidden states [batch, length − prefix, hidden] after the first ``prefix_length`` tokens."""
     backbone = model.base_model
     if not prefix_length:
+        if frozen is not None:
+            return frozen.above(ids, real, None, 0)
         states: torch.Tensor = backbone(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
         return states
     from transformers.cache_utils import DynamicCache
@@ -158,6 +167,8 @@ def states_behind(model: Any, ids: torch.Tensor, real: torch.Tensor, prefix_leng
     cache = DynamicCache(config=model.config)
     backbone(input_ids=ids[:1, :prefix_length], past_key_values=cache, use_cache=True)
     cache.batch_repeat_interleave(len(ids))
+    if frozen is not None:
+        return frozen.above(ids, real, cache, prefix_length)
     output = backbone(
         input_ids=ids[:, prefix_length:], attention_mask=real, past_key_values=cache, use_cache=True
     )

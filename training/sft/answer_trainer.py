@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent.training.sft.answer_loss import AnswerWeights, answer_loss
 from diffagent.training.sft.dialogues import IGNORED
+from diffagent.training.sft.frozen_blocks import FrozenBlocks, first_trained_block
 
 if TYPE_CHECKING:
     from diffagent.training.sft.limits import Limits, Say
@@ -56,10 +57,12 @@ class PacedTrainer:
         self.add_callback(diary(log, say))
 
     def computing(self, model: Any) -> AbstractContextManager[Any]:
-        """The autocast context of a pass: bf16 where it is configured and ``model`` has fp32 weights."""
+        """The autocast context of a pass: bf16 where it is configured and ``model`` itself has fp32
+        weights."""
         import torch
 
-        mixed = self.args.bf16 and model.dtype == torch.float32
+        of_model = (parameter for name, parameter in model.named_parameters() if "lora_" not in name)
+        mixed = self.args.bf16 and any(parameter.dtype == torch.float32 for parameter in of_model)
         return torch.autocast(model.device.type, torch.bfloat16) if mixed else nullcontext()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -91,6 +94,17 @@ def trainer_class() -> Any:
         def __init__(self, *, choice: AnswerWeights, **options: Any) -> None:
             super().__init__(**options)
             self._choice = choice
+            self._frozen: FrozenBlocks | None = None
+
+        def _frozen_blocks(self, plain: Any) -> FrozenBlocks | None:
+            """The blocks below the first trained one, where one process computes their states."""
+            if (
+                self._frozen is None
+                and self.accelerator.num_processes == 1
+                and (first := first_trained_block(plain))
+            ):
+                self._frozen = FrozenBlocks(plain, first)
+            return self._frozen
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -118,6 +132,7 @@ def trainer_class() -> Any:
                     letter_targets,
                     share=not self.args.gradient_checkpointing,
                     wrapped=model if processes > 1 else None,
+                    frozen=self._frozen_blocks(plain),
                 )
             if processes > 1 and num_items_in_batch is not None and self.args.average_tokens_across_devices:
                 loss = loss * processes  # the count covers all processes, whose gradients are averaged

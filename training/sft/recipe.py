@@ -29,27 +29,27 @@ Part = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True, config=STRICT)
 class AdapterConfig:
-    """Low-rank adaptation (Hu et al. 2021) of all linear layers except the head: ΔW = B·A·alpha/r, in the
-    blocks from ``first_block`` up; no gradient is computed below."""
+    """Low-rank adaptation (Hu et al. 2021) of all linear layers except the head: ΔW = B·A·alpha/r."""
 
     r: PositiveInt = 16
     alpha: PositiveFloat = 32.0
     dropout: Part = 0.0
-    first_block: NonNegativeInt = 0
 
 
 @dataclass(frozen=True, config=STRICT)
 class Recipe:
-    """The settings that both stages share. ``lora`` None trains every weight; ``extract_rank`` is then the
-    rank of the adapter that is extracted from the difference. ``batch`` examples go through a device at once,
-    ``accumulate`` such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end
-    the run, with its learning rate decayed by then. ``held_out`` examples are evaluated every
-    ``eval_steps``."""
+    """The settings that both stages share. ``lora`` None trains the weights themselves; ``extract_rank``
+    is then the rank of the adapter that is extracted from the difference. ``first_block``: the lowest
+    block that is trained; those below are computed once for each sequence. ``batch`` examples go through
+    a device at once, ``accumulate`` such batches make a step; ``warmup`` is a share of the steps;
+    ``minutes`` of wall time end the run, with its learning rate decayed by then. ``held_out`` examples
+    are evaluated every ``eval_steps``."""
 
     name: str = "custom"
     _: KW_ONLY
     lora: AdapterConfig | None = field(default_factory=AdapterConfig)
     extract_rank: int | None = None
+    first_block: NonNegativeInt = 0
     epochs: PositiveInt = 1
     batch: PositiveInt = 8
     accumulate: PositiveInt = 1

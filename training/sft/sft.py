@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -28,9 +27,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from diffagent.data.devices import own_device, share
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.training.sft.examples import Examples, examples
+from diffagent.training.sft.frozen_blocks import freeze
 from diffagent.training.sft.limits import Limits, Say
 from diffagent.training.sft.recipe import Recipe, SftRecipe
-from diffagent.training.sft.tuned_model import TunedModel, adapt
+from diffagent.training.sft.tuned_model import TunedModel, adapt, adapted_layers
 
 if TYPE_CHECKING:
     import torch
@@ -119,9 +119,11 @@ def build(recipe: SftRecipe, weights: Weights, data: Examples, out: Path, limits
             r=recipe.lora.r,
             lora_alpha=recipe.lora.alpha,
             lora_dropout=recipe.lora.dropout,
-            target_modules=adapted_layers(model, recipe.lora.first_block),
+            target_modules=adapted_layers(model, recipe.first_block),
             task_type="CAUSAL_LM",
         )
+    if recipe.start is None and recipe.lora is None and recipe.first_block:
+        freeze(model, recipe.first_block, getattr(torch, dtype))
     steps = recipe_steps(recipe, data, limits)
     return trainer_class()(
         schedule=lambda start: schedule(recipe, steps, limits, start),
@@ -142,16 +144,6 @@ def build(recipe: SftRecipe, weights: Weights, data: Examples, out: Path, limits
 def _with_adapter(model: Any, start: str) -> Any:
     """The model with the adapter of an earlier run, which is trained further."""
     return adapt(model, TunedModel.find(start), Recipe())[0]
-
-
-def adapted_layers(model: Any, first_block: int) -> list[str]:
-    """The names of a model's linear layers in the blocks from ``first_block`` up, without its head."""
-    import torch
-
-    linear = [
-        name for name, module in model.base_model.named_modules() if isinstance(module, torch.nn.Linear)
-    ]
-    return [name for name in linear if (block := re.search(r"\d+", name)) and int(block[0]) >= first_block]
 
 
 def recipe_steps(recipe: SftRecipe, data: Examples, limits: Limits) -> int:

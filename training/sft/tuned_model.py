@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from diffagent.agent.engines.adapter import FILE, Adapter, shipped
 from diffagent.data.errors import BadInput
 from diffagent.data.weights.weights import DEFAULT_LLM, Weights, resolve
+from diffagent.training.sft.frozen_blocks import freeze
 from diffagent.training.sft.recipe import AdapterConfig, Kind
 
 if TYPE_CHECKING:
@@ -71,11 +73,14 @@ class TunedModel:
 
 
 def adapt(model: Any, tuned: TunedModel, config: Kind) -> tuple[Any, Kind]:
-    """The model with its trainable part: the adapter of fine-tuning, in its layers, a new one in all layers,
-    or all weights; and the config with that adapter's rank and alpha."""
+    """The model with its trainable part: the adapter of fine-tuning, in its layers, a new one in the layers
+    of the blocks that are trained, or the weights themselves; and the config with that adapter's rank and
+    alpha."""
     import torch
 
     if tuned.adapter is None and config.lora is None:
+        if config.first_block:
+            freeze(model, config.first_block, model.dtype)
         return model, config
     from peft import LoraConfig, get_peft_model
 
@@ -92,7 +97,7 @@ def adapt(model: Any, tuned: TunedModel, config: Kind) -> tuple[Any, Kind]:
             r=lora.r,
             lora_alpha=lora.alpha,  # peft's annotation says int, its arithmetic takes any number
             lora_dropout=lora.dropout,
-            target_modules=layers or "all-linear",
+            target_modules=layers or adapted_layers(model, config.first_block),
             task_type="CAUSAL_LM",
         ),
     )
@@ -102,3 +107,13 @@ def adapt(model: Any, tuned: TunedModel, config: Kind) -> tuple[Any, Kind]:
             layer.lora_A["default"].weight.copy_(a)
             layer.lora_B["default"].weight.copy_(b)
     return peft_model, replace(config, lora=lora, extract_rank=None)
+
+
+def adapted_layers(model: Any, first_block: int) -> list[str]:
+    """The names of a model's linear layers in the blocks from ``first_block`` up, without its head."""
+    import torch
+
+    linear = [
+        name for name, module in model.base_model.named_modules() if isinstance(module, torch.nn.Linear)
+    ]
+    return [name for name in linear if (block := re.search(r"\d+", name)) and int(block[0]) >= first_block]

@@ -31,7 +31,6 @@ from diffagent.training.sft.examples import examples
 from diffagent.training.sft.limits import Limits
 from diffagent.training.sft.recipe import AdapterConfig, SftRecipe
 from diffagent.training.sft.sft import (
-    adapted_layers,
     last_checkpoint,
     one_gpu,
     recipe_steps,
@@ -39,6 +38,7 @@ from diffagent.training.sft.sft import (
     storage_dtype,
     train,
 )
+from diffagent.training.sft.tuned_model import adapted_layers
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [
@@ -115,7 +115,7 @@ def test_the_upper_blocks_linear_layers_are_adapted_and_never_the_head(tiny_fold
 
 def test_a_run_leaves_what_it_was(straight: Path, recipe: SftRecipe, tiny_folder: Path) -> None:
     report = json.loads((straight / "run.json").read_text())
-    assert report["recipe"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.0, "first_block": 0}
+    assert report["recipe"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.0}
     assert report["base"]["digest"] == Weights(tiny_folder).digest
     assert (report["examples"], report["data"]["train"], report["data"]["held_out"]) == (24, 24, 4)
     assert {"torch", "trl", "peft", "python", "diffagent"} <= set(report["versions"])
@@ -153,6 +153,23 @@ def test_going_on_from_a_checkpoint_ends_in_the_same_bytes(
     assert ours.read_bytes() == theirs.read_bytes()
     logs = [[row.get("loss") for row in read_log(folder / "log.jsonl")] for folder in (tmp_path, straight)]
     assert logs[0] == logs[1]
+
+
+def test_a_run_of_the_upper_blocks_leaves_the_lower_ones(
+    dabench: Path, recipe: SftRecipe, tiny_folder: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    upper = replace(recipe, lora=None, first_block=1, learning_rate=1e-3, epochs=2)
+    train(upper, dabench, tmp_path, progress=quiet, say=silent)
+    before = load_file(tiny_folder / "model.safetensors")
+    after = load_file(tmp_path / "merged" / "model.safetensors")
+    changed = {name for name in after if not after[name].equal(before[name].to(after[name].dtype))}
+    assert {name for name in changed if not name.startswith("model.norm.")} == {
+        name for name in after if name.startswith("model.layers.1.") and name.endswith("_proj.weight")
+    } | {name for name in changed if name.startswith("model.layers.1.") and "layernorm" in name}
+    losses = [row["eval_loss"] for row in read_log(tmp_path / "log.jsonl") if "eval_loss" in row]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.wide
@@ -219,10 +236,15 @@ def test_all_weights_are_held_in_fp32_and_computed_in_bf16(recipe: SftRecipe) ->
             self.args = SimpleNamespace(bf16=bf16)
 
     model = torch.nn.Linear(2, 2)
-    weights = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"))
+    weights = torch.nn.Linear(1, 1)
+    weights.device = weights.weight.device
     with Run(True).computing(weights):
         assert model(torch.ones(1, 2)).dtype == torch.bfloat16
     with Run(False).computing(weights):
+        assert model(torch.ones(1, 2)).dtype == torch.float32
+    weights.weight.data, weights.bias.data = weights.weight.bfloat16(), weights.bias.bfloat16()
+    weights.lora_A = torch.nn.Linear(1, 1)  # an adapter's own weights are fp32 and computed so
+    with Run(True).computing(weights):
         assert model(torch.ones(1, 2)).dtype == torch.float32
 
 
